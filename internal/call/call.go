@@ -1,0 +1,79 @@
+// Package call says what a call is: its identity, its stages, its outcome and
+// the events of its timeline. It does no I/O and knows no phone system.
+//
+// A Call is never written by hand. It is what its events make of it: Apply is
+// the one place where an event changes a call, used when an event is stored,
+// when a live call is shown and when a dead server's calls are accounted for.
+package call
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Direction says who called whom.
+type Direction string
+
+// The directions of a call.
+const (
+	Inbound  Direction = "inbound"
+	Outbound Direction = "outbound"
+	Callback Direction = "callback"
+	Internal Direction = "internal"
+)
+
+// Outcome is how a stage ended.
+type Outcome string
+
+// The outcomes of a stage.
+const (
+	Talking     Outcome = "talking" // still going on
+	Done        Outcome = "done"    // talked until somebody hung up
+	Transferred Outcome = "transferred"
+)
+
+// Stage is one stretch of talk between the client and one operator.
+type Stage struct {
+	Operator string     `json:"operator" doc:"Extension, or the number of a manager outside"`
+	From     time.Time  `json:"from"`
+	To       *time.Time `json:"to,omitempty" doc:"Absent while the stage lasts"`
+	Outcome  Outcome    `json:"outcome"`
+}
+
+// Recording states, in the order they are passed.
+const (
+	RecordingNone      = "none"
+	RecordingRunning   = "recording"
+	RecordingRendering = "rendering"
+	RecordingReady     = "ready"
+	RecordingFailed    = "failed"
+)
+
+// Call is one call of one client, however many legs and operators it passes.
+type Call struct {
+	ID         string
+	Account    string
+	Direction  Direction
+	CallbackID string // of callbacks: the request this is an attempt of
+	Attempt    int
+	Client     string // E.164
+	// Responsible is the last operator (extension, or number of a manager
+	// outside) who picked up.
+	Responsible string
+	Status      Status // zero while the call lives
+	StartedAt   time.Time
+	// AnsweredAt is the first answer of anybody, JoinedAt the first moment
+	// the client and somebody heard each other; zero if it never came.
+	AnsweredAt, JoinedAt, EndedAt time.Time
+	Stages                        []Stage
+	Recording                     string  // one of the Recording… states
+	RecordingS                    float64 // length of the finished recording, seconds
+	LastSeq                       int64   // of the newest event applied
+
+	operators map[string]string // leg → operator or number, of answered legs
+}
+
+// NewID makes an identifier for a call or a request: unique, and ordered by
+// the time of its making (UUID version 7, RFC 9562 §5.7).
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }

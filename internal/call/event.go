@@ -1,0 +1,82 @@
+package call
+
+import "time"
+
+// Type names what an Event tells. The words are part of the outward contract:
+// backends, the console and `GET /api/v1/calls/{id}/events` show them.
+type Type string
+
+// What can happen on a call. The comment behind each says which fields of
+// Event it fills besides seq, at, call_id and type.
+const (
+	Created          Type = "call.created"      // direction, number (the client's), attempt, callback_id, widget
+	CallerIDChosen   Type = "callerid.chosen"   // role, caller_id, reason
+	Dialing          Type = "leg.dialing"       // leg, role, number, trunk or operator, caller_id, timeout_ms
+	Progress         Type = "leg.progress"      // leg, sip_code, early_media
+	Ringing          Type = "leg.ringing"       // leg, sip_code
+	Answered         Type = "leg.answered"      // leg, role, operator, codec, elapsed_ms
+	DialFailed       Type = "leg.failed"        // leg, role, trunk, sip_code, reason, elapsed_ms
+	DialCancelled    Type = "leg.cancelled"     // leg, reason: we gave up ringing it
+	LegEnded         Type = "leg.ended"         // leg, by, sip_code, reason
+	PromptStarted    Type = "prompt.started"    // leg, prompt, text
+	PromptEnded      Type = "prompt.ended"      // leg, prompt, reason (finished, interrupted)
+	DigitReceived    Type = "digit"             // leg, digits, method
+	DigitsSent       Type = "digits.sent"       // leg, digits
+	KeyPressed       Type = "key"               // leg, digits, action: what the scenario took the digit for
+	Waiting          Type = "wait"              // leg, reason, timeout_ms
+	RecordingStarted Type = "recording.started" //
+	Joined           Type = "joined"            // leg, other
+	Parted           Type = "parted"            // leg, other, reason
+	Ended            Type = "call.ended"        // status, reason
+	RecordingState   Type = "recording"         // recording (rendering, ready, failed), duration_s, reason
+	Note             Type = "note"              // reason: a decision or a trouble worth telling
+)
+
+// Role says whom a leg belongs to.
+type Role string
+
+// The roles of legs.
+const (
+	Manager  Role = "manager"  // of a callback: called first
+	Client   Role = "client"   // the call belongs to the client
+	Operator Role = "operator" // takes an inbound or transferred call
+)
+
+// Event is one fact on a call's append-only timeline, written as it happens
+// (specification 1-callback §7). Fields that do not apply are left out.
+type Event struct {
+	Seq    int64     `json:"seq" doc:"Position on the call's timeline, from 1, without holes"`
+	At     time.Time `json:"at"`
+	CallID string    `json:"call_id"`
+	Type   Type      `json:"type"`
+	Leg    string    `json:"leg,omitempty" doc:"Name of the leg, unique within the call: m1, m2, c1…"`
+	Other  string    `json:"other,omitempty" doc:"The second leg where an event is about two"`
+	Role   Role      `json:"role,omitempty"`
+
+	Direction  Direction `json:"direction,omitempty"`
+	CallbackID string    `json:"callback_id,omitempty"`
+	Widget     string    `json:"widget,omitempty"`
+	Attempt    int       `json:"attempt,omitempty"`
+
+	Number     string `json:"number,omitempty" doc:"The number dialled or calling, E.164 where it has that form"`
+	Operator   string `json:"operator,omitempty" doc:"Extension of the operator the leg belongs to"`
+	Trunk      string `json:"trunk,omitempty"`
+	CallerID   string `json:"caller_id,omitempty" doc:"The number shown to this leg"`
+	SIPCode    int    `json:"sip_code,omitempty"`
+	Codec      string `json:"codec,omitempty"`
+	EarlyMedia bool   `json:"early_media,omitempty"`
+	By         string `json:"by,omitempty" doc:"Who ended it: far (the phone), us (the scenario), network (media or transport died)"`
+
+	Prompt string `json:"prompt,omitempty" doc:"Which prompt: greeting, connecting, ringback…"`
+	Text   string `json:"text,omitempty" doc:"What it says"`
+	Digits string `json:"digits,omitempty"`
+	Method string `json:"method,omitempty" doc:"How a digit came: rfc4733, info, inband"`
+	Action string `json:"action,omitempty" doc:"What a key was taken for: cancel, connect…"`
+
+	Reason    string  `json:"reason,omitempty"`
+	Status    *Status `json:"status,omitempty"`
+	Recording string  `json:"recording,omitempty"`
+	DurationS float64 `json:"duration_s,omitempty"`
+	ElapsedMS int64   `json:"elapsed_ms,omitempty"`
+	TimeoutMS int64   `json:"timeout_ms,omitempty"`
+}
