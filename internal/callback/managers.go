@@ -1,0 +1,97 @@
+package callback
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/perezvon/perezvon/internal/invalid"
+)
+
+// The separators of the v.11 string.
+const (
+	betweenManagers = "_"
+	beforeExtension = "^"
+)
+
+// ParseManagers reads the v.11 string: managers divided by _, each a number or
+// an operator's extension, with ^ before digits to dial after the answer. The
+// numbers are not judged here, Packet.Normalize does that. An empty place in
+// the string is an invalid.Error.
+func ParseManagers(s string) (Managers, error) {
+	var (
+		list Managers
+		bad  invalid.Error
+	)
+	for i, part := range strings.Split(s, betweenManagers) {
+		number, extension, has := strings.Cut(part, beforeExtension)
+		t := ManagerTarget{Number: strings.TrimSpace(number), Extension: strings.TrimSpace(extension)}
+		switch {
+		case t.Number == "":
+			bad.Add(managerPath(i), "a number is missing; write number_number or number^extension_number")
+		case has && t.Extension == "":
+			bad.Add(managerPath(i)+".extension", "nothing follows the ^")
+		}
+		list = append(list, t)
+	}
+	if err := bad.Err(); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// String is the v.11 string of the list. That form has no place for SIP: such
+// a manager is written by his extension alone.
+func (m Managers) String() string {
+	parts := make([]string, len(m))
+	for i, t := range m {
+		parts[i] = t.String()
+	}
+	return strings.Join(parts, betweenManagers)
+}
+
+// String is the manager as the v.11 string has him.
+func (t ManagerTarget) String() string {
+	s := t.Number
+	if s == "" {
+		s = t.SIP
+	}
+	if t.Extension != "" {
+		s += beforeExtension + t.Extension
+	}
+	return s
+}
+
+// UnmarshalJSON takes the list of objects or the v.11 string. What it does
+// not understand is an invalid.Error that names the field.
+func (m *Managers) UnmarshalJSON(b []byte) error {
+	b = bytes.TrimSpace(b)
+	switch {
+	case bytes.Equal(b, []byte("null")):
+		*m = nil
+		return nil
+	case len(b) > 0 && b[0] == '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return invalid.Error{{Path: "managers", Message: "not a JSON string"}}
+		}
+		list, err := ParseManagers(s)
+		if err != nil {
+			return err
+		}
+		*m = list
+		return nil
+	}
+	// A slice type of its own, so that decoding does not come back here.
+	var list []ManagerTarget
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&list); err != nil {
+		return invalid.Error{{Path: "managers", Message: "want a string like 74951234567^101_79161234567 or a list of {number, extension, sip}"}}
+	}
+	*m = list
+	return nil
+}
+
+func managerPath(i int) string { return fmt.Sprintf("managers[%d]", i) }
