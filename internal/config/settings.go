@@ -1,0 +1,100 @@
+// Package config is the one place of the server's settings: what each means,
+// its unit, default and range, and where its value comes from.
+//
+// A setting is a field of Settings. It can be given as a flag of `perezvon
+// serve`, as PEREZVON_… in the environment, and in the YAML file named by
+// --config; the first of these that has it wins (Sources). What an
+// administrator changes daily (trunks, operators, routes) is not here: it lives
+// in the database.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Settings is everything `perezvon serve` can be told. Embed it in the command's
+// struct and give kong the Sources; Default gives it without a command line.
+//
+// The tag yaml names the key in the file; a hyphen and an underscore mean the
+// same there.
+type Settings struct {
+	// Config is the YAML file. Read before the other settings are decided;
+	// none by default. The file cannot name another file.
+	Config string `name:"config" placeholder:"FILE" help:"YAML file with settings, one key per flag."`
+
+	// Data is the folder of the database, the recordings and the spoken
+	// prompts. Made if missing.
+	Data string `yaml:"data" name:"data" default:"./data" placeholder:"DIR" help:"Folder of the database, recordings and prompts."`
+	// Database is where calls are stored: empty for SQLite in the data
+	// folder, or a postgres:// address. A Secret, as it may hold a password.
+	Database Secret `yaml:"database" name:"database" placeholder:"DSN" help:"Database; SQLite in the data folder unless given (postgres://…)."`
+
+	// HTTP is the address of the API and the console, host:port.
+	HTTP string `yaml:"http" name:"http" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address of the HTTP API and the console."`
+	// PublicURL is how browsers and backends reach HTTP; links in answers
+	// start with it. Default: http:// and the HTTP address.
+	PublicURL string `yaml:"public_url" name:"public-url" placeholder:"URL" help:"How the HTTP address is reached from outside; links start with it."`
+	// MetricsAuth asks for an API key at /metrics too. Default: open.
+	MetricsAuth bool `yaml:"metrics_auth" name:"metrics-auth" help:"Ask for an API key at /metrics."`
+	// AdminKey is the first API key with all rights, at least 16 characters.
+	// Not set: one is made at the first start and printed once. Hidden
+	// among the flags, as command lines can be read by other users.
+	AdminKey Secret `yaml:"admin_key" name:"admin-key" hidden:"" placeholder:"KEY" help:"First API key; better given as PEREZVON_ADMIN_KEY."`
+
+	// SIP is the address of SIP over UDP and TCP, host:port.
+	SIP string `yaml:"sip" name:"sip" default:"0.0.0.0:5060" placeholder:"ADDR" help:"SIP over UDP and TCP."`
+	// SIPTLS is the address of SIP over TLS; off by default. Needs TLSCert
+	// and TLSKey.
+	SIPTLS string `yaml:"sip_tls" name:"sip-tls" placeholder:"ADDR" help:"SIP over TLS, usually 0.0.0.0:5061; off unless given."`
+	// SIPAdvertise is the IP address written into SIP and SDP, for a server
+	// behind NAT. Default: the address the packets leave from.
+	SIPAdvertise netip.Addr `yaml:"sip_advertise" name:"sip-advertise" placeholder:"IP" help:"Address to write into SIP and SDP when behind NAT."`
+	// TLSCert and TLSKey are PEM files for SIPTLS.
+	TLSCert string `yaml:"tls_cert" name:"tls-cert" placeholder:"FILE" help:"Certificate chain for SIP over TLS, PEM."`
+	TLSKey  string `yaml:"tls_key" name:"tls-key" placeholder:"FILE" help:"Key of the certificate, PEM."`
+	// RTPPorts are the UDP ports of media, both ends included; a leg takes an
+	// even port and the odd one after it. At least four.
+	RTPPorts Ports `yaml:"rtp_ports" name:"rtp-ports" default:"10000-19999" placeholder:"A-B" help:"UDP ports of media."`
+	// MediaTimeout ends a call whose media has been silent for so long,
+	// 5s to 1h; 0 never.
+	MediaTimeout time.Duration `yaml:"media_timeout" name:"media-timeout" default:"60s" placeholder:"TIME" help:"End a call without media after this long; 0: never."`
+
+	// Engine is what makes the calls: EngineSIP (built in) or EngineAsterisk.
+	Engine string `yaml:"engine" name:"engine" default:"sip" enum:"sip,asterisk" placeholder:"sip|asterisk" help:"What makes the calls: sip (built in) or asterisk."`
+	// ARI… reach Asterisk; used with EngineAsterisk only.
+	ARIURL      string `yaml:"ari_url" name:"ari-url" placeholder:"URL" help:"Asterisk's ARI, http://host:8088/ari."`
+	ARIUsername string `yaml:"ari_username" name:"ari-username" placeholder:"NAME" help:"User of ARI."`
+	ARIPassword Secret `yaml:"ari_password" name:"ari-password" placeholder:"WORD" help:"Password of ARI."`
+	ARIApp      string `yaml:"ari_app" name:"ari-app" default:"perezvon" placeholder:"NAME" help:"Stasis application."`
+	// AGI is the address of the FastAGI service; off by default.
+	AGI string `yaml:"agi" name:"agi" placeholder:"ADDR" help:"Address of the FastAGI service; off unless given."`
+
+	// Region is the country whose customs numbers without a country code
+	// follow, two letters (ISO 3166-1).
+	Region string `yaml:"region" name:"region" default:"RU" placeholder:"CC" help:"Country of numbers written without a country code."`
+	// OutboundAllow are private networks that webhooks and the CRM may be
+	// reached in. None by default: only public addresses.
+	OutboundAllow []netip.Prefix `yaml:"outbound_allow" name:"outbound-allow" placeholder:"CIDR,…" help:"Private networks that webhooks and the CRM may be reached in."`
+	// Drain is how long live calls may go on after SIGTERM, 0 to 24h.
+	Drain time.Duration `yaml:"drain" name:"drain" default:"60s" placeholder:"TIME" help:"How long live calls may go on after SIGTERM."`
+
+	// LogLevel is the least that is logged.
+	LogLevel string `yaml:"log_level" name:"log-level" default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	// LogFormat is text for people or json for collectors.
+	LogFormat string `yaml:"log_format" name:"log-format" default:"text" enum:"text,json" placeholder:"FORMAT" help:"text or json."`
+}
+
+// The values of Settings.Engine.
+const (
+	EngineSIP      = "sip"
+	EngineAsterisk = "asterisk"
+)
+
+// URL is the public address without a slash at its end.
+func (s *Settings) URL() string {
+	if s.PublicURL != "" {
+		return trimSlash(s.PublicURL)
+	}
+	return "http://" + s.HTTP
+}

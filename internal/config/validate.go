@@ -1,0 +1,98 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+var twoLetters = regexp.MustCompile(`^[A-Z]{2}$`)
+
+// Validate tells everything that is wrong with the settings, joined; each
+// problem starts with the flag it is about.
+func (s *Settings) Validate() error {
+	var problems []error
+	wrong := func(flag, format string, args ...any) {
+		problems = append(problems, fmt.Errorf("--"+flag+": "+format, args...))
+	}
+	if s.Data == "" {
+		wrong("data", "must name a folder")
+	}
+	for _, a := range []struct {
+		flag, addr string
+		optional   bool
+	}{{"http", s.HTTP, false}, {"sip", s.SIP, false}, {"sip-tls", s.SIPTLS, true}, {"agi", s.AGI, true}} {
+		if a.addr == "" && a.optional {
+			continue
+		}
+		if err := address(a.addr); err != nil {
+			wrong(a.flag, "%w", err)
+		}
+	}
+	if s.PublicURL != "" {
+		if err := webAddress(s.PublicURL); err != nil {
+			wrong("public-url", "%w", err)
+		}
+	}
+	if s.AdminKey != "" && len(s.AdminKey) < 16 {
+		wrong("admin-key", "must have at least 16 characters")
+	}
+	if s.SIPTLS != "" && (s.TLSCert == "" || s.TLSKey == "") {
+		wrong("sip-tls", "needs --tls-cert and --tls-key")
+	}
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		wrong("tls-cert", "--tls-cert and --tls-key go together")
+	}
+	if s.SIPAdvertise.IsValid() && s.SIPAdvertise.IsUnspecified() {
+		wrong("sip-advertise", "%s is no address that others can reach", s.SIPAdvertise)
+	}
+	if p := s.RTPPorts; p.Low < 1024 || p.High-p.Low < 3 {
+		wrong("rtp-ports", "%s: must start at 1024 or above and have at least four ports", p)
+	}
+	if d := s.MediaTimeout; d != 0 && (d < 5*time.Second || d > time.Hour) {
+		wrong("media-timeout", "%s: must be 5s to 1h, or 0", d)
+	}
+	if d := s.Drain; d < 0 || d > 24*time.Hour {
+		wrong("drain", "%s: must be 0 to 24h", d)
+	}
+	if !twoLetters.MatchString(s.Region) {
+		wrong("region", "%q: must be the two capital letters of a country (ISO 3166-1), like RU", s.Region)
+	}
+	if s.Engine == EngineAsterisk {
+		if err := webAddress(s.ARIURL); err != nil {
+			wrong("ari-url", "%w", err)
+		}
+		if s.ARIUsername == "" {
+			wrong("ari-username", "is needed with --engine asterisk")
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func address(a string) error {
+	host, port, err := net.SplitHostPort(a)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", a)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q: %q is not a port (0 to 65535)", a, port)
+	} else if n == 0 && host == "" {
+		return fmt.Errorf("%q: names neither host nor port", a)
+	}
+	return nil
+}
+
+func webAddress(a string) error {
+	u, err := url.Parse(a)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("%q is not an http:// or https:// address", a)
+	}
+	if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("%q: must have no user, query or fragment", u.Redacted())
+	}
+	return nil
+}
