@@ -48,10 +48,13 @@ type Event struct {
 	Seq    int64     `json:"seq" doc:"Position on the call's timeline, from 1, without holes"`
 	At     time.Time `json:"at"`
 	CallID string    `json:"call_id"`
-	Type   Type      `json:"type"`
-	Leg    string    `json:"leg,omitempty" doc:"Name of the leg, unique within the call: m1, m2, c1…"`
-	Other  string    `json:"other,omitempty" doc:"The second leg where an event is about two"`
-	Role   Role      `json:"role,omitempty"`
+	// Account is whose call it is. It is set on events that were stored, and by
+	// the writer on Created alone; it never leaves the server.
+	Account string `json:"-"`
+	Type    Type   `json:"type"`
+	Leg     string `json:"leg,omitempty" doc:"Name of the leg, unique within the call: m1, m2, c1…"`
+	Other   string `json:"other,omitempty" doc:"The second leg where an event is about two"`
+	Role    Role   `json:"role,omitempty"`
 
 	Direction  Direction `json:"direction,omitempty"`
 	CallbackID string    `json:"callback_id,omitempty"`

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/directory"
+)
+
+// Trunks are the account's trunks by name.
+func (s *Store) Trunks(ctx context.Context, account string) ([]directory.Trunk, error) {
+	return list[directory.Trunk](ctx, s, trunks, account)
+}
+
+// Trunk is one trunk of the account, or ErrNotFound.
+func (s *Store) Trunk(ctx context.Context, account, name string) (directory.Trunk, error) {
+	return get[directory.Trunk](ctx, s, trunks, account, name)
+}
+
+// PutTrunk stores the trunk under its name. created tells that there was none.
+// What breaks the rules of directory.Trunk.Validate is its invalid.Error.
+func (s *Store) PutTrunk(ctx context.Context, account string, t directory.Trunk) (created bool, err error) {
+	if err := t.Validate(); err != nil {
+		return false, err
+	}
+	return put(ctx, s, trunks, account, t.Name, t)
+}
+
+// DeleteTrunk removes the trunk, or says ErrNotFound.
+func (s *Store) DeleteTrunk(ctx context.Context, account, name string) error {
+	return remove(ctx, s, trunks, account, name)
+}
+
+// Operators are the account's operators by extension.
+func (s *Store) Operators(ctx context.Context, account string) ([]directory.Operator, error) {
+	return list[directory.Operator](ctx, s, operators, account)
+}
+
+// Operator is one operator of the account, or ErrNotFound.
+func (s *Store) Operator(ctx context.Context, account, extension string) (directory.Operator, error) {
+	return get[directory.Operator](ctx, s, operators, account, extension)
+}
+
+// PutOperator stores the operator under the extension. created tells that
+// there was none. What breaks the rules of directory.Operator.Validate is its
+// invalid.Error.
+func (s *Store) PutOperator(ctx context.Context, account string, o directory.Operator) (created bool, err error) {
+	if err := o.Validate(); err != nil {
+		return false, err
+	}
+	return put(ctx, s, operators, account, o.Extension, o)
+}
+
+// DeleteOperator removes the operator, or says ErrNotFound.
+func (s *Store) DeleteOperator(ctx context.Context, account, extension string) error {
+	return remove(ctx, s, operators, account, extension)
+}
+
+// table is a table of what an administrator sets: account_id, a name, config.
+type table struct{ name, key string }
+
+var (
+	trunks    = table{"trunks", "name"}
+	operators = table{"operators", "extension"}
+)
+
+func list[T any](ctx context.Context, s *Store, t table, account string) ([]T, error) {
+	rows, err := s.reader.QueryContext(ctx,
+		fmt.Sprintf(`SELECT config FROM %s WHERE account_id = $1 ORDER BY %s`, t.name, t.key), account)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []T
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		item, err := decode[T](t, text)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	return items, rows.Err()
+}
+
+func get[T any](ctx context.Context, s *Store, t table, account, key string) (item T, err error) {
+	var text string
+	err = s.reader.QueryRowContext(ctx,
+		fmt.Sprintf(`SELECT config FROM %s WHERE account_id = $1 AND %s = $2`, t.name, t.key), account, key).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return item, ErrNotFound
+	}
+	if err != nil {
+		return item, err
+	}
+	return decode[T](t, text)
+}
+
+func decode[T any](t table, text string) (item T, err error) {
+	if err := json.Unmarshal([]byte(text), &item); err != nil {
+		return item, fmt.Errorf("config in %s: %w", t.name, err)
+	}
+	return item, nil
+}
+
+func put(ctx context.Context, s *Store, t table, account, key string, item any) (created bool, err error) {
+	text, err := json.Marshal(item)
+	if err != nil {
+		return false, err
+	}
+	err = s.journal.write(func(ctx context.Context, tx *Tx) error {
+		now := time.Now().UnixMilli()
+		result, err := tx.ExecContext(ctx,
+			fmt.Sprintf(`UPDATE %s SET config = $1, updated_at = $2 WHERE account_id = $3 AND %s = $4`, t.name, t.key),
+			string(text), now, account, key)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		created = true
+		_, err = tx.ExecContext(ctx,
+			fmt.Sprintf(`INSERT INTO %s (account_id, %s, config, updated_at) VALUES ($1, $2, $3, $4)`, t.name, t.key),
+			account, key, string(text), now)
+		return err
+	}, nil)
+	return created && err == nil, err
+}
+
+func remove(_ context.Context, s *Store, t table, account, key string) error {
+	return s.journal.write(func(ctx context.Context, tx *Tx) error {
+		result, err := tx.ExecContext(ctx, fmt.Sprintf(`DELETE FROM %s WHERE account_id = $1 AND %s = $2`, t.name, t.key), account, key)
+		return orNotFound(result, err)
+	}, nil)
+}
+
+// orNotFound is ErrNotFound if the statement changed no row.
+func orNotFound(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	return ErrNotFound
+}
