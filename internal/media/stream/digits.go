@@ -10,6 +10,7 @@ import (
 	"github.com/perezvon/perezvon/internal/media"
 	"github.com/perezvon/perezvon/internal/media/audio"
 	"github.com/perezvon/perezvon/internal/media/codec"
+	"github.com/perezvon/perezvon/internal/media/dtmf"
 )
 
 // How keys are sent.
@@ -115,7 +116,7 @@ func (k *keySender) event(key byte, pt uint8) error {
 // tone sends a key as sound, the pause as silence, so that the far end does not
 // draw the tone out over missing packets.
 func (k *keySender) tone(key byte, p *Params) error {
-	samples := make([]int16, 800)
+	samples := dtmf.Generate(key, toneTime)
 	samples = append(samples, make([]int16, media.ClockRate*int(pauseTime/time.Millisecond)/1000)...)
 	sound := codec.Clip(p.Codec, &audio.Clip{Rate: media.ClockRate, Samples: samples})
 	for len(sound) > 0 {
