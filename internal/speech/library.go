@@ -1,6 +1,7 @@
 package speech
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -104,7 +105,7 @@ func (l *Library) Say(ctx context.Context, v Voice, text string) (*audio.Clip, e
 			return clip, err
 		}
 		failed = fmt.Errorf("speech provider %s: %w", p.Name(), err)
-		l.warn(ctx, "a speech provider failed", "provider", p.Name(), "err", err)
+		l.log().WarnContext(ctx, "a speech provider failed", "provider", p.Name(), "err", err)
 	}
 	if parts != nil {
 		return l.once(ctx, key(builtinName, v, text), func() (*audio.Clip, error) { return joined(parts) })
@@ -224,7 +225,7 @@ func (l *Library) fly(ctx context.Context, key string, f *flight, produce func()
 		f.clip = &audio.Clip{Key: key, Rate: made.Rate, Samples: made.Samples}
 		if _, shipped := l.builtin.byKey[key]; !shipped {
 			if err := l.disk.store(key, f.clip); err != nil {
-				l.warn(ctx, "speech cannot be kept on disk", "err", err)
+				l.log().WarnContext(ctx, "speech cannot be kept on disk", "err", err)
 			}
 		}
 	}
@@ -238,11 +239,7 @@ func (l *Library) fly(ctx context.Context, key string, f *flight, produce func()
 	close(f.done)
 }
 
-func (l *Library) warn(ctx context.Context, message string, args ...any) {
-	if l.Logger != nil {
-		l.Logger.WarnContext(ctx, message, args...)
-	}
-}
+func (l *Library) log() *slog.Logger { return cmp.Or(l.Logger, slog.New(slog.DiscardHandler)) }
 
 // errNotKept is what disk.load returns for a key it has nothing for.
 var errNotKept = errors.New("not kept on disk")

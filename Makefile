@@ -1,0 +1,62 @@
+# The everyday commands. `make` alone lists them.
+
+GO      ?= go
+BIN     := bin
+LINTER  := $(BIN)/golangci-lint
+# Two test programs at once: the suites place calls in real time and want a CPU each.
+PARALLEL ?= 2
+FUZZTIME ?= 10s
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/perezvon
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/perezvon ./cmd/perezvon
+
+.PHONY: demo
+demo: ## Place a real callback between two phones on this machine and show it
+	$(GO) run ./cmd/perezvon demo
+
+.PHONY: test
+test: peers tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
+	$(GO) test -race -timeout 15m -p $(PARALLEL) ./...
+
+.PHONY: peers
+peers: ## Install the programs that tests call: other SIP phones, a speaker
+	@scripts/install-peers
+
+.PHONY: tidy
+tidy: ## Check that go.mod and go.sum are what the code needs
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+.PHONY: lint
+lint: $(LINTER) ## Check style and common mistakes
+	$(LINTER) run ./...
+
+.PHONY: fmt
+fmt: $(LINTER) ## Format the code and order its imports
+	$(LINTER) fmt ./...
+
+# Built apart from the product: its dependencies are its own. A minute and a half at first.
+$(LINTER): tools/golangci-lint/go.mod tools/golangci-lint/go.sum
+	$(GO) -C tools/golangci-lint build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+.PHONY: bench
+bench: ## Measure the hot paths: time and allocations a packet
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+.PHONY: fuzz
+fuzz: ## Feed every parser with nonsense, FUZZTIME (10s) each
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: generate
+generate: ## Make again what is made from other files: pages, spoken prompts (needs espeak-ng)
+	$(GO) generate ./...
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf $(BIN)
