@@ -11,13 +11,19 @@ import (
 	"github.com/perezvon/perezvon/internal/media/tone"
 )
 
-// listenFor is how long Hears and HearsNothing listen.
-const listenFor = 400 * time.Millisecond
+// Hears and HearsNothing wait until what is under way has arrived, and then
+// listen.
+const (
+	underWay  = 40 * time.Millisecond
+	listenFor = 400 * time.Millisecond
+)
 
 // Hears fails the test unless the phone hears the tone of freq Hz, and hardly
-// anything else, during the next 400 ms. It forgets what was heard before.
+// anything else, for 400 ms from now (40 ms later, as packets may be under way).
+// It forgets what was heard before.
 func Hears(t testing.TB, p *Phone, freq float64) {
 	t.Helper()
+	time.Sleep(underWay)
 	p.Forget()
 	time.Sleep(listenFor)
 	heard := p.Heard()
@@ -30,10 +36,11 @@ func Hears(t testing.TB, p *Phone, freq float64) {
 	}
 }
 
-// HearsNothing fails the test if the phone hears any sound during the next
-// 400 ms. It forgets what was heard before.
+// HearsNothing fails the test if the phone hears any sound during the same
+// time. It forgets what was heard before.
 func HearsNothing(t testing.TB, p *Phone) {
 	t.Helper()
+	time.Sleep(underWay)
 	p.Forget()
 	time.Sleep(listenFor)
 	if l := Level(p.Heard()); l > -60 {

@@ -33,6 +33,7 @@ type sender struct {
 	ts   uint32    // the newest timestamp
 	at   time.Time // when ts was sent; zero: nothing was yet
 	last *voice    // who sent the last packet
+	owed int64     // ticks by which the clock is ahead of ts after the last switch
 
 	keys  *voice  // of SendDigits
 	play  *player // of Play
@@ -133,15 +134,18 @@ func (o *sender) send(now time.Time, v *voice, h header, event bool, b []byte) {
 }
 
 // begin places v after what was sent last: the next sequence number, and the
-// timestamp further by the time that passed, in whole frames.
+// timestamp further by the time that passed, in whole frames and at least one.
+// What this is off the clock is made good at the next switch.
 func (o *sender) begin(now time.Time, v *voice, h header) {
-	step := uint32(frame)
+	step := int64(frame)
 	if !o.at.IsZero() {
-		step = max(step, (ticks(now.Sub(o.at))+frame/2)/frame*frame)
+		passed := int64(ticks(now.Sub(o.at))) + o.owed
+		step = max(step, (passed+frame/2)/frame*frame)
+		o.owed = passed - step
 	}
 	*v = voice{
 		seqOff: o.seq + 1 - h.seq,
-		tsOff:  o.ts + step - h.ts,
+		tsOff:  o.ts + uint32(step) - h.ts,
 		floor:  h.seq,
 		ssrc:   h.ssrc,
 		seq:    h.seq,

@@ -221,7 +221,6 @@ func TestHoldSendsNothingAndIsResumed(t *testing.T) {
 		b, pb := w.leg(media.PCMA, 1000, stream.Options{})
 		defer stream.Join(a, b)()
 		time.Sleep(time.Second)
-		start := pb.Packets()
 		for name, hold := range map[string]func(*stream.Params){
 			"sendonly":        func(p *stream.Params) { p.Send = false },
 			"address 0.0.0.0": func(p *stream.Params) { p.Remote = netip.MustParseAddrPort("0.0.0.0:4000") },
@@ -230,18 +229,13 @@ func TestHoldSendsNothingAndIsResumed(t *testing.T) {
 			hold(&params)
 			b.Configure(params)
 			mediatest.HearsNothing(t, pb)
+			pb.Forget()
 			b.Configure(pb.Params())
-			mediatest.Hears(t, pb, 440)
-			all := append(start[len(start)-1:], pb.Packets()...)
-			if !all[1].Marker {
-				t.Errorf("%s: the first packet after the hold is not marked", name)
+			time.Sleep(time.Second)
+			if got := pb.Packets(); len(got) < 49 || !got[0].Marker || got[1].Marker {
+				t.Errorf("%s: %d packets after the hold, the first of them must be marked", name, len(got))
 			}
-		}
-		params := pb.Params()
-		params.Receive = false
-		b.Configure(params)
-		if b.Stats().Received == 0 {
-			t.Error("nothing received")
+			mediatest.Hears(t, pb, 440)
 		}
 	})
 }
