@@ -66,6 +66,7 @@ type Event struct {
 	Trunk      string `json:"trunk,omitempty"`
 	CallerID   string `json:"caller_id,omitempty" doc:"The number shown to this leg"`
 	SIPCode    int    `json:"sip_code,omitempty"`
+	Q850       int    `json:"q850,omitempty" doc:"The carrier's cause (ITU-T Q.850) beside sip_code"`
 	Codec      string `json:"codec,omitempty"`
 	EarlyMedia bool   `json:"early_media,omitempty"`
 	By         string `json:"by,omitempty" doc:"Who ended it: far (the phone), us (the scenario), network (media or transport died)"`

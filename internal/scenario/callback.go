@@ -1,0 +1,180 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/media/tone"
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// run is the course of a callback (specification 1-callback §2; the numbers
+// below are its own). It returns why the call ended: conclude makes the status
+// of it.
+func (s *course) run(ctx context.Context) error {
+	defer s.closeTape()
+
+	// 2. The caller IDs of both sides are chosen before anybody is called.
+	managers, client := s.managers(ctx), s.client(ctx)
+
+	// 3. Managers are called, one after another or all at once.
+	manager, err := s.callManagers(ctx, managers)
+	if err != nil {
+		return err
+	}
+	defer s.hangUp(manager)
+
+	// 4. Recording starts with the first answer.
+	s.startRecording()
+	manager.Record(s.track(manager.ID(), call.Manager))
+
+	// 5. From here until the client is joined the keys work. They, and the
+	// manager's hanging up, end waiting with their cause.
+	waiting, keys := s.listen(ctx, manager)
+	defer keys.stop()
+
+	// 4, 6. What the manager is told, until the client is to be called.
+	if err := s.prepare(waiting, manager, keys); err != nil {
+		return err
+	}
+
+	// 7. The client is called while the manager hears it ring.
+	caller, err := s.callClient(waiting, manager, client, keys)
+	if err != nil {
+		return err
+	}
+	defer s.hangUp(caller)
+
+	// 8. The client's extension, then the keys are over and they talk.
+	if err := s.reachExtension(waiting, caller); err != nil {
+		return err
+	}
+	if cause := keys.stop(); cause != nil {
+		return cause
+	}
+	return s.talk(ctx, manager, caller)
+}
+
+// callManagers calls the managers until one answers. together is who rings at
+// the same time: an operator's phones, or everybody.
+func (s *course) callManagers(ctx context.Context, managers [][]target) (*line, error) {
+	if s.packet.DialMode == callback.DialParallel {
+		managers = [][]target{slices.Concat(managers...)}
+	}
+	err := error(errNobodyToCall)
+	for _, together := range managers {
+		var manager *line
+		if manager, err = s.dialFirst(ctx, together, nil); err == nil {
+			return manager, nil
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+	}
+	return nil, err
+}
+
+// prepare passes the manager's own switchboard and tells him what is coming.
+func (s *course) prepare(ctx context.Context, manager *line, keys *keys) error {
+	if err := s.dialExtension(ctx, manager); err != nil {
+		return err
+	}
+	if err := s.sendDigits(ctx, manager, s.packet.DTMFToManager); err != nil {
+		return err
+	}
+	err := s.inform(keys.untilConnect, manager, keys)
+	if errors.Is(err, errConnectKey) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// inform speaks to the manager until the client is to be called. The connect
+// key ends it early.
+func (s *course) inform(ctx context.Context, manager *line, keys *keys) error {
+	if err := s.tell(ctx, manager, keys, promptGreeting, s.packet.Greeting); err != nil {
+		return err
+	}
+	if err := s.smartcall(ctx, manager, keys); err != nil {
+		return err
+	}
+	if s.packet.Smartcall() {
+		return nil
+	}
+	return keys.orInfo(ctx, func(ctx context.Context) error {
+		return s.pause(ctx, manager, "before the client is called", millis(s.packet.ClientDelayMS))
+	})
+}
+
+// callClient tells the manager that the client is called now, and calls. The
+// manager hears the ringing, or what the client's carrier plays.
+func (s *course) callClient(ctx context.Context, manager *line, client target, keys *keys) (*line, error) {
+	if err := s.tell(ctx, manager, keys, promptConnecting, s.packet.ConnectingText); err != nil {
+		return nil, err
+	}
+	caller, err := beside(ctx,
+		func(ctx context.Context) (*line, error) { return s.dialFirst(ctx, []target{client}, manager) },
+		func(ctx context.Context) error { return s.infoWhileRinging(ctx, manager, keys) },
+	)
+	if err == nil {
+		return caller, nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return nil, cause
+	}
+	return nil, err
+}
+
+// infoWhileRinging speaks the extra info on its key while the client is
+// called. What the engine let the manager hear is over then; he hears our
+// ringback after it.
+func (s *course) infoWhileRinging(ctx context.Context, manager *line, keys *keys) error {
+	err := keys.infoPressed(ctx)
+	for err == nil {
+		if err = s.say(ctx, manager, promptExtraInfo, s.packet.ExtraInfo); err != nil && !errors.Is(err, telephony.ErrReplaced) {
+			return err
+		}
+		_, err = first(ctx, keys.infoPressed, func(ctx context.Context) error {
+			return manager.Play(ctx, telephony.Prompt{Clip: tone.Ringback(), Loop: true})
+		})
+	}
+	return err
+}
+
+// reachExtension dials the client's extension.
+func (s *course) reachExtension(ctx context.Context, client *line) error {
+	err := s.dialExtension(ctx, client)
+	if err != nil && context.Cause(ctx) == nil {
+		return errClientLeft
+	}
+	return err
+}
+
+// talk joins the two until one of them leaves.
+func (s *course) talk(ctx context.Context, manager, client *line) error {
+	client.Record(s.track(client.ID(), call.Client))
+	s.event(call.Event{Type: call.Joined, Leg: manager.ID(), Other: client.ID()})
+	_, why := beside(ctx,
+		func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, s.Engine.Join(ctx, manager.Leg, client.Leg)
+		},
+		func(ctx context.Context) error { return s.noteKeys(ctx, manager) },
+		func(ctx context.Context) error { return s.noteKeys(ctx, client) },
+	)
+	s.event(call.Event{Type: call.Parted, Leg: manager.ID(), Other: client.ID(), Reason: reason(why)})
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if !errors.As(why, new(*telephony.HangupError)) {
+		return why
+	}
+	// 9. Either side has hung up.
+	if manager.Context().Err() != nil {
+		return errTalked
+	}
+	client.over()
+	return s.afterCall(ctx, manager)
+}

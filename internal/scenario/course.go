@@ -1,0 +1,231 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/media"
+	"github.com/perezvon/perezvon/internal/media/tone"
+	"github.com/perezvon/perezvon/internal/recording"
+	"github.com/perezvon/perezvon/internal/speech"
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// course is one callback under way.
+type course struct {
+	*Callbacks
+	callID  string
+	account string
+	packet  callback.Packet
+	voice   speech.Voice
+	log     *slog.Logger
+	tape    Tape // nil before the first answer, and if it could not be opened
+	// storedFirst flushes the journal once: before the first call goes out.
+	storedFirst func() error
+}
+
+func newCourse(c *Callbacks, a Attempt) *course {
+	log := c.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	return &course{
+		Callbacks: c,
+		callID:    a.CallID,
+		account:   a.Account,
+		packet:    a.Packet,
+		voice:     speech.Voice{Language: a.Packet.Language, Name: a.Packet.Voice},
+		log:       log.With("call", a.CallID),
+		storedFirst: sync.OnceValue(func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), endTime)
+			defer cancel()
+			return c.Journal.Flush(ctx)
+		}),
+	}
+}
+
+// event puts e on the call's timeline.
+func (s *course) event(e call.Event) {
+	e.CallID, e.At = s.callID, time.Now()
+	s.Journal.Append(e)
+}
+
+func (s *course) note(reason string) { s.event(call.Event{Type: call.Note, Reason: reason}) }
+
+// line is a leg that was answered.
+type line struct {
+	telephony.Leg
+	target
+	// over notes the leg's end on the timeline, once.
+	over func()
+}
+
+// pickedUp puts an answer on the timeline.
+func (s *course) pickedUp(leg telephony.Leg, t target, elapsed time.Duration) *line {
+	s.event(call.Event{
+		Type: call.Answered, Leg: leg.ID(), Role: t.role, Operator: t.who(), Number: t.number,
+		Codec: leg.Info().Codec.Name(), ElapsedMS: elapsed.Milliseconds(),
+	})
+	return &line{Leg: leg, target: t, over: sync.OnceFunc(func() { s.legEnded(leg, t, "") })}
+}
+
+// legEnded notes how a leg ended; reason is for a leg that we end.
+func (s *course) legEnded(leg telephony.Leg, t target, reason string) {
+	e := call.Event{Type: call.LegEnded, Leg: leg.ID(), Role: t.role, By: telephony.ByUs, Reason: reason}
+	var h *telephony.HangupError
+	if errors.As(context.Cause(leg.Context()), &h) {
+		e.By, e.SIPCode, e.Q850 = h.By, h.Code, h.Q850
+		if reason == "" {
+			e.Reason = h.Reason
+		}
+	}
+	s.event(e)
+}
+
+// hangUp ends a leg, if it has not ended.
+func (s *course) hangUp(l *line) {
+	l.Hangup(0)
+	l.over()
+}
+
+// whileOn is ctx that ends when the phone hangs up, too, with its
+// *HangupError as the cause. free must be called.
+func (s *course) whileOn(ctx context.Context, l *line) (bound context.Context, end context.CancelCauseFunc, free func()) {
+	bound, end = context.WithCancelCause(ctx)
+	stop := context.AfterFunc(l.Context(), func() {
+		l.over() // first: the timeline shows the reason before what follows from it
+		end(context.Cause(l.Context()))
+	})
+	return bound, end, func() {
+		if !stop() {
+			l.over() // waits for the one above, if it is at it
+		}
+		end(context.Canceled)
+	}
+}
+
+// startRecording opens the tape; from now on everything is recorded. A call
+// without a recording is better than no call.
+func (s *course) startRecording() {
+	tape, err := s.Tapes.Open(s.callID)
+	if err != nil {
+		s.log.Error("no recording", "err", err)
+		s.note("no recording: " + err.Error())
+		return
+	}
+	tape.Start(time.Now())
+	s.tape = tape
+	s.event(call.Event{Type: call.RecordingStarted})
+}
+
+func (s *course) closeTape() {
+	if s.tape == nil {
+		return
+	}
+	if err := s.tape.Close(); err != nil {
+		s.log.Error("the tape was not closed well", "err", err)
+		s.note("recording: " + err.Error())
+	}
+}
+
+// track is where a leg is recorded, nil if nothing is.
+func (s *course) track(leg string, role call.Role) media.Track {
+	if s.tape == nil {
+		return nil
+	}
+	side := recording.Right
+	if role == call.Client {
+		side = recording.Left
+	}
+	return s.tape.Track(leg, side)
+}
+
+// say lets l hear a text and returns when it was heard to the end. A text that
+// cannot be spoken now is noted and left out: the door let it pass because it
+// could be, and the call matters more.
+func (s *course) say(ctx context.Context, l *line, prompt, text string) error {
+	if text == "" {
+		return context.Cause(ctx)
+	}
+	clip, err := s.Speech.Say(ctx, s.voice, text)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		s.log.WarnContext(ctx, "not spoken", "prompt", prompt, "err", err)
+		s.note(prompt + " is not spoken: " + err.Error())
+		return nil
+	}
+	s.event(call.Event{Type: call.PromptStarted, Leg: l.ID(), Prompt: prompt, Text: text})
+	err = l.Play(ctx, telephony.Prompt{Clip: clip})
+	reason := "finished"
+	if err != nil {
+		reason = "interrupted: " + err.Error()
+	}
+	s.event(call.Event{Type: call.PromptEnded, Leg: l.ID(), Prompt: prompt, Reason: reason})
+	return err
+}
+
+// errPauseOver is the good end of a pause.
+var errPauseOver = errors.New("the pause is over")
+
+// pause waits. The phone hears silence, so that sound keeps flowing through
+// its NAT and its own hang-up on dead media.
+func (s *course) pause(ctx context.Context, l *line, why string, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
+	s.event(call.Event{Type: call.Waiting, Leg: l.ID(), Reason: why, TimeoutMS: d.Milliseconds()})
+	ctx, cancel := context.WithTimeoutCause(ctx, d, errPauseOver)
+	defer cancel()
+	err := s.silence(ctx, l)
+	if errors.Is(err, errPauseOver) {
+		return nil
+	}
+	return err
+}
+
+// silence lets l hear nothing until ctx or the leg ends.
+func (s *course) silence(ctx context.Context, l *line) error {
+	return l.Play(ctx, telephony.Prompt{Clip: tone.Silence(time.Second), Loop: true})
+}
+
+// sendDigits presses keys toward the far end.
+func (s *course) sendDigits(ctx context.Context, l *line, digits string) error {
+	if digits == "" {
+		return context.Cause(ctx)
+	}
+	err := l.SendDigits(ctx, digits)
+	if err == nil {
+		s.event(call.Event{Type: call.DigitsSent, Leg: l.ID(), Digits: digits})
+	}
+	return err
+}
+
+// dialExtension passes the far end's own switchboard, if an extension is
+// given.
+func (s *course) dialExtension(ctx context.Context, l *line) error {
+	if l.extension == "" {
+		return nil
+	}
+	if err := s.pause(ctx, l, "before the extension", millis(s.packet.ExtensionDelayMS)); err != nil {
+		return err
+	}
+	return s.sendDigits(ctx, l, l.extension)
+}
+
+// millis and seconds read a packet's times; a normalised packet has them all.
+func millis(n *int) time.Duration  { return time.Duration(number(n)) * time.Millisecond }
+func seconds(n *int) time.Duration { return time.Duration(number(n)) * time.Second }
+
+func number(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}

@@ -1,0 +1,249 @@
+package scenario
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/media/tone"
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// target is one phone to call.
+type target struct {
+	leg      string // m1, m2…; c1
+	role     call.Role
+	operator string // extension, called on its registered phones
+	number   string // outside, E.164
+	// owner is the operator whose outside phone number is.
+	owner     string
+	trunks    []string // to number, in the order to try; empty: the default
+	extension string   // dialled after the answer
+	callerID  string   // shown to this phone; empty: the trunk's own
+	timeout   time.Duration
+}
+
+// who is the operator that the phone belongs to, "" if to none.
+func (t target) who() string { return cmp.Or(t.operator, t.owner) }
+
+// managers is whom to call, in order; those of one list ring together: an
+// operator's registered phones and his outside ones.
+func (s *course) managers(ctx context.Context) [][]target {
+	var all [][]target
+	count := 0
+	add := func(t target) target {
+		count++
+		t.leg, t.role = fmt.Sprintf("m%d", count), call.Manager
+		t.timeout = seconds(s.packet.ManagerTimeoutS)
+		t.trunks = s.packet.RouteToManagers()
+		return s.withCallerID(t)
+	}
+	for _, m := range s.packet.Managers {
+		extension := m.Operator()
+		if extension == "" {
+			all = append(all, []target{add(target{number: m.Number, extension: m.Extension})})
+			continue
+		}
+		together := []target{add(target{operator: extension, extension: m.Extension})}
+		operator, err := s.Operators.Operator(ctx, s.account, extension)
+		if err != nil {
+			// The engine knows best whether a phone is there.
+			s.note(fmt.Sprintf("operator %s: %v", extension, err))
+		}
+		for _, phone := range operator.Phones {
+			together = append(together, add(target{number: phone, owner: extension, extension: m.Extension}))
+		}
+		all = append(all, together)
+	}
+	return all
+}
+
+// client is the client's phone.
+func (s *course) client(context.Context) target {
+	number, extension := s.packet.ClientNumber()
+	return s.withCallerID(target{
+		leg: "c1", role: call.Client, number: number, extension: extension,
+		trunks: s.packet.RouteToClient(), timeout: seconds(s.packet.ClientTimeoutS),
+	})
+}
+
+func (s *course) withCallerID(t target) target {
+	var why string
+	t.callerID, why = callerID(s.packet, t)
+	s.event(call.Event{
+		Type: call.CallerIDChosen, Leg: t.leg, Role: t.role, Number: t.number, Operator: t.who(), CallerID: t.callerID, Reason: why,
+	})
+	return t
+}
+
+// Why a call was not answered by us, beside what the far end says.
+var (
+	errNobodyToCall   = errors.New("nobody to call")
+	errAnsweredSecond = errors.New("another answered in the same instant")
+	errClientLeft     = errors.New("the client hung up before the two were joined")
+	errNotStored      = errors.New("the call could not be stored")
+	errNoTrunk        = &telephony.DialError{Code: 404, Reason: "no trunk is set", Phase: telephony.PhaseSetup}
+)
+
+// unreached is why nobody of a side was reached: the last of several.
+type unreached struct {
+	role     call.Role
+	operator bool // it was an operator's registered phone, not a trunk
+	last     *telephony.DialError
+}
+
+func (e *unreached) Error() string { return string(e.role) + ": " + e.last.Error() }
+func (e *unreached) Unwrap() error { return e.last }
+
+// dialFirst calls all targets at once. The first answer wins; the others are
+// cancelled, and have been when it returns. listener hears the ringing; nil:
+// nobody. The error is ctx's cause or *unreached.
+func (s *course) dialFirst(ctx context.Context, targets []target, listener *line) (*line, error) {
+	var answered atomic.Bool
+	calls := make([]func(context.Context) (*line, error), len(targets))
+	for i, t := range targets {
+		calls[i] = func(ctx context.Context) (*line, error) {
+			began := time.Now()
+			leg, err := s.dial(ctx, t, listener)
+			if err != nil {
+				return nil, err
+			}
+			if !answered.CompareAndSwap(false, true) {
+				leg.Hangup(0)
+				s.legEnded(leg, t, errAnsweredSecond.Error())
+				return nil, errAnsweredSecond
+			}
+			return s.pickedUp(leg, t, time.Since(began)), nil
+		}
+	}
+	winner, all := race(ctx, func(_ int, r result[*line]) bool { return r.err == nil }, calls...)
+	if winner >= 0 {
+		return all[winner].value, nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return nil, cause
+	}
+	return nil, lastOf(targets, all)
+}
+
+// lastOf is the failure that came last: what the side's status is made of.
+func lastOf(targets []target, all []result[*line]) error {
+	var last *unreached
+	for i, r := range all {
+		var e *telephony.DialError
+		if !errors.As(r.err, &e) {
+			return r.err
+		}
+		if last == nil || e.Elapsed >= last.last.Elapsed {
+			last = &unreached{role: targets[i].role, operator: targets[i].operator != "", last: e}
+		}
+	}
+	return last
+}
+
+// dial calls one phone, through its trunks in order where it is outside.
+func (s *course) dial(ctx context.Context, t target, listener *line) (telephony.Leg, error) {
+	if t.operator != "" {
+		return s.try(ctx, t, "", listener)
+	}
+	trunks := t.trunks
+	if len(trunks) == 0 && s.DefaultTrunk != nil {
+		name, err := s.DefaultTrunk(ctx, s.account)
+		if err != nil {
+			s.log.ErrorContext(ctx, "no default trunk", "err", err)
+			s.note("the default trunk: " + err.Error())
+		}
+		if name != "" {
+			trunks = []string{name}
+		}
+	}
+	if len(trunks) == 0 {
+		s.event(call.Event{Type: call.DialFailed, Leg: t.leg, Role: t.role, SIPCode: errNoTrunk.Code, Reason: errNoTrunk.Reason})
+		return nil, errNoTrunk
+	}
+	tries := 0
+	return alongTrunks(trunks, func(trunk string) (telephony.Leg, error) {
+		next := t
+		if tries++; tries > 1 {
+			next.leg = fmt.Sprintf("%s.%d", t.leg, tries)
+		}
+		return s.try(ctx, next, trunk, listener)
+	})
+}
+
+// alongTrunks tries each trunk once, in order, as long as it is the network
+// that fails and not the person called (specification 1-callback §5).
+func alongTrunks[T any](trunks []string, try func(trunk string) (T, error)) (v T, err error) {
+	for _, trunk := range trunks {
+		if v, err = try(trunk); err == nil || !failsOver(err) {
+			return v, err
+		}
+	}
+	return v, err
+}
+
+// failsOver is the "network" rule of §5.
+func failsOver(err error) bool {
+	var e *telephony.DialError
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch {
+	case e.Phase == telephony.PhaseSetup, e.Code == 403, e.Code == 404, e.Code >= 500 && e.Code < 600:
+		return true
+	case e.Code == 408, e.Code == 480:
+		return e.Phase != telephony.PhaseRinging
+	}
+	return false
+}
+
+// try is one call to one phone, with all of it on the timeline. The first of a
+// callback does not go out before it is stored, so that nobody is called twice
+// by one attempt.
+func (s *course) try(ctx context.Context, t target, trunk string, listener *line) (telephony.Leg, error) {
+	s.event(call.Event{
+		Type: call.Dialing, Leg: t.leg, Role: t.role, Number: t.number, Operator: t.who(), Trunk: trunk,
+		CallerID: t.callerID, TimeoutMS: t.timeout.Milliseconds(),
+	})
+	if err := s.storedFirst(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotStored, err)
+	}
+	d := telephony.Dial{
+		Leg: t.leg, Operator: t.operator, Trunk: trunk, Number: t.number, CallerID: t.callerID, Timeout: t.timeout,
+		OnProgress: func(p telephony.Progress) { s.progress(t.leg, p) },
+	}
+	if listener != nil {
+		d.Listener, d.Ringback = listener.Leg, telephony.Prompt{Clip: tone.Ringback(), Loop: true}
+		d.Record = s.track(t.leg, t.role)
+	}
+	leg, err := s.Engine.Dial(ctx, d)
+	if err == nil {
+		return leg, nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		s.event(call.Event{Type: call.DialCancelled, Leg: t.leg, Role: t.role, Trunk: trunk, Reason: reason(cause)})
+		return nil, err
+	}
+	var e *telephony.DialError
+	if !errors.As(err, &e) {
+		s.log.ErrorContext(ctx, "dial", "leg", t.leg, "trunk", trunk, "err", err)
+		e = &telephony.DialError{Code: 500, Reason: err.Error(), Trunk: trunk, Phase: telephony.PhaseSetup, Err: err}
+	}
+	s.event(call.Event{
+		Type: call.DialFailed, Leg: t.leg, Role: t.role, Trunk: trunk, SIPCode: e.Code, Q850: e.Q850,
+		Reason: e.Reason, ElapsedMS: e.Elapsed.Milliseconds(),
+	})
+	return nil, e
+}
+
+func (s *course) progress(leg string, p telephony.Progress) {
+	e := call.Event{Type: call.Progress, Leg: leg, SIPCode: p.Code, EarlyMedia: p.EarlyMedia}
+	if p.Ringing {
+		e.Type = call.Ringing
+	}
+	s.event(e)
+}

@@ -1,0 +1,267 @@
+package telephonytest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// Scripted is a telephony.Engine without a network: its phones do what their
+// scripts say, at the scripted moments. In a synctest bubble the moments are
+// virtual, so a ring of half a minute takes microseconds, and a goroutine that
+// a scenario leaves behind fails the test by itself.
+//
+// It notes who heard what and who was joined with whom, for the test to ask
+// when the call is over.
+type Scripted struct {
+	start time.Time
+
+	mu      sync.Mutex
+	phones  map[string][]Phone
+	trunks  map[string]Phone
+	states  map[string]telephony.DeviceState
+	legs    []*leg
+	dials   []Dialled
+	heard   []Heard
+	talks   []Talk
+	sent    []Sent
+	ringing map[string]bool
+}
+
+// Dialled is one call the engine was told to make.
+type Dialled struct {
+	telephony.Dial
+	At time.Duration // since NewScripted
+	// Outcome is answered, or how it failed: refused, cancelled, timeout,
+	// crossed (the answer crossed our cancel and was hung up).
+	Outcome string
+	Ended   time.Duration // since NewScripted
+}
+
+// Heard is one sound a phone was let to hear.
+type Heard struct {
+	Leg  string
+	Key  string // of the clip; "early:c1" is the early media of leg c1
+	Loop bool
+	From time.Duration // since NewScripted
+	To   time.Duration
+	// Whole tells that it was heard to its end.
+	Whole bool
+}
+
+// Talk is one stretch during which two legs heard each other.
+type Talk struct {
+	A, B     string
+	From, To time.Duration // since NewScripted
+}
+
+// Sent is digits that were sent to a phone.
+type Sent struct {
+	Leg, Digits string
+	From, To    time.Duration // since NewScripted
+}
+
+// NewScripted makes an engine that knows no phone yet. Times count from now.
+func NewScripted() *Scripted {
+	return &Scripted{
+		start:   time.Now(),
+		phones:  make(map[string][]Phone),
+		trunks:  make(map[string]Phone),
+		states:  make(map[string]telephony.DeviceState),
+		ringing: make(map[string]bool),
+	}
+}
+
+// Phone says how the phone of a number, or of an operator's extension, behaves
+// on its first call, its second and so on; the last script serves all further
+// calls. A number without a script does not exist (404).
+func (e *Scripted) Phone(number string, scripts ...Phone) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.phones[number] = scripts
+}
+
+// Trunk lets every call through the trunk end as p says, whoever is called.
+func (e *Scripted) Trunk(name string, p Phone) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.trunks[name] = p
+}
+
+// SetDeviceState sets what DeviceState tells of an operator. Default: not in
+// use if the extension has a phone, else unavailable.
+func (e *Scripted) SetDeviceState(extension string, s telephony.DeviceState) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.states[extension] = s
+}
+
+// DeviceState implements telephony.Engine.
+func (e *Scripted) DeviceState(extension string) telephony.DeviceState {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s, ok := e.states[extension]; ok {
+		return s
+	}
+	if len(e.phones[extension]) > 0 {
+		return telephony.NotInUse
+	}
+	return telephony.Unavailable
+}
+
+// Dials is every call made, in the order of the orders.
+func (e *Scripted) Dials() []Dialled {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.dials)
+}
+
+// Heard is every sound that a leg was let to hear, in the order they began.
+func (e *Scripted) Heard(legID string) []Heard {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var hs []Heard
+	for _, h := range e.heard {
+		if h.Leg == legID {
+			hs = append(hs, h)
+		}
+	}
+	return hs
+}
+
+// Talks is who was joined with whom, and when.
+func (e *Scripted) Talks() []Talk {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.talks)
+}
+
+// SentDigits is every string of digits sent to a phone.
+func (e *Scripted) SentDigits() []Sent {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.sent)
+}
+
+// Alive names the legs that ring or are on the phone still. A call that is
+// over leaves none.
+func (e *Scripted) Alive() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var names []string
+	for name := range e.ringing {
+		names = append(names, name)
+	}
+	for _, l := range e.legs {
+		if l.ctx.Err() == nil {
+			names = append(names, l.id)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (e *Scripted) since() time.Duration { return time.Since(e.start) }
+
+// errTimeout is what a dial's own time limit ends with.
+var errTimeout = errors.New("nobody answered in time")
+
+// Dial implements telephony.Engine.
+func (e *Scripted) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
+	if (d.Operator == "") == (d.Trunk == "") {
+		return nil, errors.New("scripted: exactly one of operator and trunk")
+	}
+	if d.Timeout == 0 {
+		d.Timeout = 120 * time.Second
+	}
+	began := time.Now()
+	p, n := e.order(d)
+	fail := func(outcome string, err *telephony.DialError) (telephony.Leg, error) {
+		e.settle(n, outcome)
+		err.Trunk, err.Elapsed = d.Trunk, time.Since(began)
+		return nil, err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, d.Timeout, errTimeout)
+	defer cancel()
+	phase, err := p.ring(limited, d, e)
+	switch {
+	case err == nil:
+		l := e.answered(d, p)
+		e.settle(n, "answered")
+		return l, nil
+	case errors.As(err, new(*telephony.DialError)):
+		refusal := *err.(*telephony.DialError)
+		if refusal.Phase == "" {
+			refusal.Phase = phase
+		}
+		return fail("refused", &refusal)
+	case errors.Is(err, errTimeout):
+		return fail("timeout", &telephony.DialError{Code: 408, Reason: "Request Timeout", Phase: phase, Err: err})
+	case p.crosses:
+		return fail("crossed", &telephony.DialError{Code: 487, Reason: "Request Terminated", Phase: phase, Err: err})
+	}
+	return fail("cancelled", &telephony.DialError{Code: 487, Reason: "Request Terminated", Phase: phase, Err: err})
+}
+
+// order finds the script of the phone that is called and notes the call.
+func (e *Scripted) order(d telephony.Dial) (Phone, int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	target := d.Number
+	if d.Operator != "" {
+		target = d.Operator
+	}
+	before := 0
+	for _, o := range e.dials {
+		if (d.Operator != "" && o.Operator == d.Operator) || (d.Operator == "" && o.Operator == "" && o.Number == d.Number) {
+			before++
+		}
+	}
+	e.dials = append(e.dials, Dialled{Dial: d, At: e.since()})
+	e.ringing[d.Leg] = true
+	n := len(e.dials) - 1
+	if p, ok := e.trunks[d.Trunk]; ok && d.Trunk != "" {
+		return p, n
+	}
+	scripts := e.phones[target]
+	switch {
+	case len(scripts) > 0:
+		return scripts[min(before, len(scripts)-1)], n
+	case d.Operator != "":
+		return Unreachable(404, "Not Found"), n
+	}
+	return Refuses(0, 404), n
+}
+
+func (e *Scripted) settle(n int, outcome string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dials[n].Outcome, e.dials[n].Ended = outcome, e.since()
+	delete(e.ringing, e.dials[n].Leg)
+}
+
+// Join implements telephony.Engine.
+func (e *Scripted) Join(ctx context.Context, a, b telephony.Leg) error {
+	la, lb := a.(*leg), b.(*leg)
+	e.mu.Lock()
+	n := len(e.talks)
+	e.talks = append(e.talks, Talk{A: la.id, B: lb.id, From: e.since()})
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.talks[n].To = e.since()
+	}()
+	select {
+	case <-la.ctx.Done():
+		return context.Cause(la.ctx)
+	case <-lb.ctx.Done():
+		return context.Cause(lb.ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

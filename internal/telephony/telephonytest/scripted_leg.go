@@ -1,0 +1,169 @@
+package telephonytest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/media"
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// leg is one phone of a Scripted engine, answered.
+type leg struct {
+	engine *Scripted
+	id     string
+	info   telephony.Info
+	digits *telephony.Digits
+	ctx    context.Context
+	end    context.CancelCauseFunc
+
+	mu     sync.Mutex
+	timers []*time.Timer
+	// playing ends the sound that is heard; nil in silence.
+	playing func(cause error)
+}
+
+var _ telephony.Leg = (*leg)(nil)
+
+// answered makes the leg of a phone that was picked up and starts its script.
+func (e *Scripted) answered(d telephony.Dial, p Phone) *leg {
+	l := &leg{engine: e, id: d.Leg, digits: telephony.NewDigits()}
+	l.info = telephony.Info{
+		From: d.CallerID, FromName: d.CallerName, To: d.Number, Operator: d.Operator,
+		Trunk: d.Trunk, Codec: media.PCMA, CallID: "scripted-" + d.Leg,
+	}
+	l.ctx, l.end = context.WithCancelCause(context.Background())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range p.keys {
+		l.timers = append(l.timers, time.AfterFunc(k.after, func() {
+			for i := range len(k.keys) {
+				if l.ctx.Err() == nil {
+					l.digits.Push(telephony.Digit{Key: k.keys[i], At: time.Now(), Method: "rfc4733"})
+				}
+			}
+		}))
+	}
+	if p.hangs {
+		l.timers = append(l.timers, time.AfterFunc(p.hangsUp, func() { l.finish(telephony.ByFar, "BYE") }))
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.legs = append(e.legs, l)
+	return l
+}
+
+func (l *leg) finish(by, reason string) {
+	l.end(&telephony.HangupError{Leg: l.id, By: by, Reason: reason})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.timers {
+		t.Stop()
+	}
+}
+
+func (l *leg) ID() string                    { return l.id }
+func (l *leg) Info() telephony.Info          { return l.info }
+func (l *leg) Context() context.Context      { return l.ctx }
+func (l *leg) Answer(context.Context) error  { return nil }
+func (l *leg) Ringing(context.Context) error { return nil }
+func (l *leg) Digits() *telephony.Digits     { return l.digits }
+func (l *leg) Record(media.Track)            {}
+func (l *leg) Hangup(int)                    { l.finish(telephony.ByUs, "hung up") }
+
+// bound is ctx that ends with the leg as well.
+func (l *leg) bound(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+func (l *leg) Play(ctx context.Context, p telephony.Prompt) error {
+	ctx, free := l.bound(ctx)
+	defer free()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var length <-chan time.Time
+	if !p.Loop {
+		timer := time.NewTimer(p.Clip.Duration())
+		defer timer.Stop()
+		length = timer.C
+	}
+	over := l.begin(p.Clip.Key, p.Loop, cancel)
+	select {
+	case <-length:
+		over(true)
+		return nil
+	case <-ctx.Done():
+		over(false)
+		return context.Cause(ctx)
+	}
+}
+
+// sound lets something be heard until the returned function is called.
+func (l *leg) sound(key string, loop bool) (stop func()) {
+	over := l.begin(key, loop, func(error) {})
+	return func() { over(false) }
+}
+
+// begin notes a sound that takes over from the one before. cancel is called
+// when another takes over from this one.
+func (l *leg) begin(key string, loop bool, cancel func(error)) (over func(whole bool)) {
+	e := l.engine
+	e.mu.Lock()
+	n := len(e.heard)
+	e.heard = append(e.heard, Heard{Leg: l.id, Key: key, Loop: loop, From: e.since(), To: -1})
+	e.mu.Unlock()
+	finish := func(whole bool) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.heard[n].To < 0 {
+			e.heard[n].To, e.heard[n].Whole = e.since(), whole
+		}
+	}
+	l.mu.Lock()
+	before := l.playing
+	l.playing = func(cause error) {
+		finish(false)
+		cancel(cause)
+	}
+	l.mu.Unlock()
+	if before != nil {
+		before(telephony.ErrReplaced)
+	}
+	return finish
+}
+
+func (l *leg) SendDigits(ctx context.Context, digits string) error {
+	ctx, free := l.bound(ctx)
+	defer free()
+	e := l.engine
+	from := e.since()
+	// A tone and the pause behind it are 100 ms each (telephony.Leg).
+	var length time.Duration
+	for _, d := range digits {
+		if d == ',' {
+			length += 500 * time.Millisecond
+			continue
+		}
+		length += 200 * time.Millisecond
+	}
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sent = append(e.sent, Sent{Leg: l.id, Digits: digits, From: from, To: e.since()})
+	return nil
+}

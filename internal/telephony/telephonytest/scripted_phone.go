@@ -1,0 +1,134 @@
+package telephonytest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// Phone is the script of one phone. Make it with Answers, Refuses, RingsOn,
+// Silent or Unreachable and refine it by the methods, each of which returns a
+// changed copy.
+type Phone struct {
+	rings   bool
+	early   bool
+	crosses bool
+	// final is how the call is decided after the delay, nil: answered;
+	// never: it is not decided at all.
+	after time.Duration
+	final *telephony.DialError
+	never bool
+	// After the answer.
+	hangsUp time.Duration
+	hangs   bool
+	keys    []press
+}
+
+type press struct {
+	after time.Duration
+	keys  string
+}
+
+// Answers is a phone that rings at once and is answered after that long.
+func Answers(after time.Duration) Phone { return Phone{rings: true, after: after} }
+
+// RingsOn is a phone that rings and is never answered.
+func RingsOn() Phone { return Phone{rings: true, never: true} }
+
+// Silent is a far end that never says anything: a dead trunk.
+func Silent() Phone { return Phone{never: true} }
+
+// Refuses is a far end that refuses with a SIP status after that long, without
+// having rung.
+func Refuses(after time.Duration, code int) Phone {
+	return Phone{after: after, final: &telephony.DialError{Code: code, Reason: "scripted"}}
+}
+
+// Unreachable is a call that fails before anything is sent.
+func Unreachable(code int, reason string) Phone {
+	return Phone{final: &telephony.DialError{Code: code, Reason: reason, Phase: telephony.PhaseSetup}}
+}
+
+// Ringing lets the phone ring before it does what it does.
+func (p Phone) Ringing() Phone {
+	p.rings = true
+	return p
+}
+
+// Early lets the far end send sound before the answer, in place of ringing.
+func (p Phone) Early() Phone {
+	p.rings, p.early = false, true
+	return p
+}
+
+// Q850 adds a cause to the refusal.
+func (p Phone) Q850(cause int) Phone {
+	if p.final != nil {
+		refusal := *p.final
+		refusal.Q850 = cause
+		p.final = &refusal
+	}
+	return p
+}
+
+// HangsUp lets the phone hang up that long after its answer.
+func (p Phone) HangsUp(after time.Duration) Phone {
+	p.hangs, p.hangsUp = true, after
+	return p
+}
+
+// Presses lets the keys be pressed, one right after the other, that long after
+// the answer.
+func (p Phone) Presses(after time.Duration, keys string) Phone {
+	p.keys = append(slices.Clip(p.keys), press{after, keys})
+	return p
+}
+
+// CrossesCancel lets the phone be answered in the very instant in which it is
+// cancelled. The engine hangs such a call up; it is told apart by its outcome.
+func (p Phone) CrossesCancel() Phone {
+	p.crosses = true
+	return p
+}
+
+// ring plays the time up to the answer (nil), the refusal (a *DialError) or
+// the end of ctx (its cause), and tells how far the call had come.
+func (p Phone) ring(ctx context.Context, d telephony.Dial, e *Scripted) (telephony.Phase, error) {
+	phase := telephony.PhaseTrying
+	tell := func(pr telephony.Progress) {
+		if d.OnProgress != nil {
+			d.OnProgress(pr)
+		}
+	}
+	switch {
+	case p.early:
+		phase = telephony.PhaseProgress
+		tell(telephony.Progress{Code: 183, EarlyMedia: true})
+		if l, ok := d.Listener.(*leg); ok {
+			defer l.sound("early:"+d.Leg, true)()
+		}
+	case p.rings:
+		phase = telephony.PhaseRinging
+		tell(telephony.Progress{Code: 180, Ringing: true})
+		if l, ok := d.Listener.(*leg); ok && d.Ringback.Clip != nil {
+			defer l.sound(d.Ringback.Clip.Key, d.Ringback.Loop)()
+		}
+	}
+	var decided <-chan time.Time
+	if !p.never {
+		timer := time.NewTimer(p.after)
+		defer timer.Stop()
+		decided = timer.C
+	}
+	select {
+	case <-decided:
+	case <-ctx.Done():
+		return phase, context.Cause(ctx)
+	}
+	if p.final != nil {
+		return phase, p.final
+	}
+	return phase, nil
+}
