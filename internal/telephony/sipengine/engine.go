@@ -1,0 +1,274 @@
+// Package sipengine is the built-in phone system: telephony.Engine over SIP and
+// RTP of our own (RFC 3261 and what carriers and phones need around it).
+//
+// sipgo reads and writes messages and runs their transactions; everything above
+// is here: dialogs, offers and answers, the machine of 2xx and ACK, CANCEL and
+// its races, forking, session timers, dead media. docs/decisions/0001 says why.
+//
+// A reader who follows a call out begins with dial.go and invite.go; a call in
+// with serve.go, inbound.go and answer.go; what happens in a call that stands is in
+// indialog.go, reinvite.go, timer.go and bye.go.
+package sipengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"github.com/perezvon/perezvon/internal/telephony"
+	"github.com/perezvon/perezvon/internal/telephony/sipengine/digestauth"
+	"github.com/perezvon/perezvon/internal/telephony/sipengine/registrar"
+	"github.com/perezvon/perezvon/internal/telephony/sipengine/trunk"
+)
+
+// ErrStopped is why calls end when the engine stops.
+var ErrStopped = errors.New("the phone system is stopping")
+
+// Engine is the built-in phone system. New makes it, Start opens its sockets,
+// Stop ends every call and closes them.
+type Engine struct {
+	cfg    Config
+	log    *slog.Logger
+	auth   *digestauth.Server
+	phones *registrar.Registrar
+	trunks *trunk.Table
+
+	udp, tcp, tls netip.AddrPort // listened on
+	transport     *sip.TransportLayer
+	transactions  *sip.TransactionLayer
+	sockets       []interface{ Close() error }
+	loops         sync.WaitGroup // the transport's read loops
+
+	// life ends when Stop begins.
+	life context.Context
+	stop context.CancelCauseFunc
+
+	tasks tasks         // all goroutines but the read loops
+	gone  chan struct{} // closed when the sockets are: nobody need be waited for
+
+	mu      sync.Mutex
+	dialogs map[dialogID]*leg
+	legs    map[*leg]struct{}
+}
+
+var _ telephony.Engine = (*Engine)(nil)
+
+// enlargeUDP lifts sipgo's limit of 1,300 bytes for a message on UDP. RFC 3261
+// §18.1.1 would have us change to TCP above it, which carriers on UDP do not
+// offer; an INVITE with credentials passes the limit easily, and IP fragments
+// arrive. The limit is a global of sipgo: it is set once, before any socket.
+var enlargeUDP = sync.OnceFunc(func() { sip.UDPMTUSize = 65535 })
+
+// New makes an engine. Nothing is opened before Start.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Ports == nil || cfg.Directory == nil {
+		return nil, errors.New("sipengine: Ports and Directory must be set")
+	}
+	enlargeUDP()
+	e := &Engine{cfg: cfg.withDefaults(), dialogs: make(map[dialogID]*leg), legs: make(map[*leg]struct{})}
+	e.log = e.cfg.Logger
+	e.life, e.stop = context.WithCancelCause(context.Background())
+	e.tasks.drained, e.gone = make(chan struct{}), make(chan struct{})
+	e.auth = digestauth.New(digestauth.Config{Realm: e.cfg.Realm, Lookup: e.password, Exempt: e.exempt, Logger: e.log})
+	e.phones = registrar.New(registrar.Config{Logger: e.log})
+	e.trunks = trunk.NewTable(trunk.Config{Client: client{e}, Contact: e.trunkContact, Logger: e.log})
+	return e, nil
+}
+
+// Start opens the sockets, loads the trunks and begins to serve. It does not
+// wait for trunks to register.
+func (e *Engine) Start(ctx context.Context) error {
+	e.transport = sip.NewTransportLayer(net.DefaultResolver, sip.NewParser(), e.cfg.TLS,
+		sip.WithTransportLayerLogger(quiet(e.log)))
+	e.transactions = sip.NewTransactionLayer(e.transport,
+		sip.WithTransactionLayerLogger(quiet(e.log)),
+		sip.WithTransactionLayerUnhandledResponseHandler(e.onStrayResponse))
+	e.transactions.OnRequest(e.onRequest)
+	if err := e.listen(); err != nil {
+		e.close()
+		return err
+	}
+	if err := e.Reload(ctx); err != nil {
+		e.close()
+		return err
+	}
+	e.trunks.Start(e.life)
+	if e.cfg.MediaTimeout > 0 {
+		e.tasks.run(e.sweep)
+	}
+	e.log.Info("SIP is served", "udp", e.udp, "tcp", e.tcp, "tls", e.tls)
+	return nil
+}
+
+// Reload reads the trunks anew.
+func (e *Engine) Reload(ctx context.Context) error {
+	ts, err := e.cfg.Directory.Trunks(ctx)
+	if err != nil {
+		return fmt.Errorf("read the trunks: %w", err)
+	}
+	e.trunks.Reload(ts)
+	return nil
+}
+
+// Stop ends every call, waits for what was said to be heard, and closes the
+// sockets. When ctx ends first the rest is cut off, and its cause returned.
+func (e *Engine) Stop(ctx context.Context) error {
+	if e.transport == nil {
+		return nil // never started
+	}
+	e.stop(ErrStopped)
+	e.mu.Lock()
+	live := make([]*leg, 0, len(e.legs))
+	for l := range e.legs {
+		live = append(live, l)
+	}
+	e.mu.Unlock()
+	for _, l := range live {
+		l.Hangup(sip.StatusServiceUnavailable)
+	}
+	err := e.tasks.drain(ctx)
+	e.trunks.Stop()
+	e.close()
+	if err != nil {
+		// Their transactions are gone: what still runs comes to its end.
+		<-e.tasks.drained
+	}
+	return err
+}
+
+// close ends transactions and sockets and waits for the read loops.
+func (e *Engine) close() {
+	close(e.gone)
+	e.transactions.Close()
+	for _, s := range e.sockets {
+		_ = s.Close() // nothing can be done about it
+	}
+	_ = e.transport.Close()
+	e.loops.Wait()
+}
+
+// Addr is the address that SIP over UDP (and TCP, at the same port) is served
+// on, once Start has returned.
+func (e *Engine) Addr() netip.AddrPort { return e.udp }
+
+// TLSAddr is the address of SIP over TLS; zero if there is none.
+func (e *Engine) TLSAddr() netip.AddrPort { return e.tls }
+
+// TrunkStates tells how the trunks are, for the console.
+func (e *Engine) TrunkStates() []trunk.State { return e.trunks.States() }
+
+// password finds what an authenticating phone or trunk must know.
+func (e *Engine) password(ctx context.Context, user string) (string, bool, error) {
+	if op, err := e.cfg.Directory.Operator(ctx, user); err == nil {
+		return op.Password, true, nil
+	}
+	return "", false, nil
+}
+
+// exempt tells the addresses that are never silenced: the trunks'.
+func (e *Engine) exempt(ip netip.Addr) bool {
+	return e.trunks.MatchSource(netip.AddrPortFrom(ip, 0)) != nil
+}
+
+// enter makes a leg known, so that requests of its dialog find it.
+func (e *Engine) enter(l *leg) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.legs[l] = struct{}{}
+}
+
+func (e *Engine) enterDialog(l *leg, d *dialog) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dialogs[d.id] = l
+}
+
+// forget ends what enter began.
+func (e *Engine) forget(l *leg) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.legs, l)
+}
+
+// forgetDialog ends what enterDialog began.
+func (e *Engine) forgetDialog(d *dialog) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.dialogs, d.id)
+}
+
+// find is the leg of a dialog, nil if there is none.
+func (e *Engine) find(id dialogID) *leg {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.dialogs[id]
+}
+
+// DeviceState tells what the phones of an operator are doing: talking goes
+// before ringing, and only who talks to nobody else is on hold.
+func (e *Engine) DeviceState(extension string) telephony.DeviceState {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ringing, held, talking bool
+	for l := range e.legs {
+		if l.operator != extension {
+			continue
+		}
+		switch {
+		case !l.answered() && !l.inbound():
+			ringing = true
+		case l.onHold():
+			held = true
+		default:
+			talking = true
+		}
+	}
+	switch {
+	case talking:
+		return telephony.InUse
+	case ringing:
+		return telephony.Ringing
+	case held:
+		return telephony.OnHold
+	case e.phones.Registered(extension):
+		return telephony.NotInUse
+	}
+	return telephony.Unavailable
+}
+
+// sweep ends the legs whose phones have fallen silent, once a second.
+func (e *Engine) sweep() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.life.Done():
+			return
+		case now := <-tick.C:
+			for _, l := range e.silent(now) {
+				l.end(&telephony.HangupError{
+					Leg: l.id, By: telephony.ByNetwork,
+					Reason: fmt.Sprintf("no media for %s", e.cfg.MediaTimeout),
+				})
+			}
+		}
+	}
+}
+
+func (e *Engine) silent(now time.Time) (dead []*leg) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for l := range e.legs {
+		if since, counts := l.silentSince(); counts && now.Sub(since) > e.cfg.MediaTimeout {
+			dead = append(dead, l)
+		}
+	}
+	return dead
+}

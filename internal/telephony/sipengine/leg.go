@@ -1,0 +1,243 @@
+package sipengine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/media"
+	"github.com/perezvon/perezvon/internal/media/stream"
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// leg is one phone's part in a call: its sound, its keys, its end. The dialog
+// is how it is spoken with.
+type leg struct {
+	e        *Engine
+	id       string
+	log      *slog.Logger
+	operator string // extension of the phone's owner, for DeviceState
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	digits   *telephony.Digits
+	stream   *stream.Stream
+	// release gives back what the leg took (a trunk's channel).
+	release func()
+	// in is the INVITE of a leg that called us; nil: we called it.
+	in *inbound
+
+	keys presses
+
+	mu     sync.Mutex
+	info   telephony.Info
+	ended  bool
+	dialog *dialog
+	offers offers
+	since  time.Time // answered, or taken off hold; zero: not answered
+	held   bool
+	timer  sessionTimer
+	// acks are INVITEs from the far end that we answered and it has not
+	// acknowledged, by CSeq.
+	acks map[uint32]*unacked
+	// inviting tells that a re-INVITE or UPDATE of ours is under way.
+	inviting bool
+}
+
+// newLeg makes a leg with a stream of its own. sounds is told when the first
+// sound comes from its phone; nil: nobody.
+func (e *Engine) newLeg(id string, info telephony.Info, sounds chan *leg) (*leg, error) {
+	l := &leg{
+		e: e, id: id, info: info, operator: info.Operator,
+		log:     e.log.With("leg", id, "sip", info.CallID),
+		digits:  telephony.NewDigits(),
+		release: func() {},
+		acks:    make(map[uint32]*unacked),
+	}
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	s, err := stream.Open(e.cfg.Ports, stream.Options{Logger: l.log, OnDigit: l.pressed, OnFirstPacket: func() {
+		select {
+		case sounds <- l:
+		default:
+		}
+	}})
+	if err != nil {
+		return nil, err
+	}
+	l.stream = s
+	e.enter(l)
+	return l, nil
+}
+
+// ID is the name of the leg within its call.
+func (l *leg) ID() string { return l.id }
+
+// Info is what is known of the leg.
+func (l *leg) Info() telephony.Info {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.info
+}
+
+// Context ends when the leg does; the cause is a *telephony.HangupError.
+func (l *leg) Context() context.Context { return l.ctx }
+
+// Digits are the keys pressed on the phone.
+func (l *leg) Digits() *telephony.Digits { return l.digits }
+
+// Record lets t take what is heard on the leg.
+func (l *leg) Record(t media.Track) { l.stream.Record(t) }
+
+// Play lets the phone hear p.
+func (l *leg) Play(ctx context.Context, p telephony.Prompt) error {
+	return l.during(ctx, func(ctx context.Context) error { return l.stream.Play(ctx, p.Clip, p.Loop) })
+}
+
+// SendDigits sends keys to the phone.
+func (l *leg) SendDigits(ctx context.Context, digits string) error {
+	return l.during(ctx, func(ctx context.Context) error { return l.stream.SendDigits(ctx, digits) })
+}
+
+// during runs f under a context that ends with ctx and with the leg, and
+// returns the cause of whichever ended.
+func (l *leg) during(ctx context.Context, f func(context.Context) error) error {
+	if err := context.Cause(l.ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
+	err := f(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, stream.ErrReplaced):
+		return telephony.ErrReplaced
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case l.ctx.Err() != nil:
+		return context.Cause(l.ctx)
+	}
+	return err
+}
+
+// end ends the leg, once, with its cause; the far end is told unless it was
+// who ended it. It may be called from any goroutine but the stream's.
+func (l *leg) end(cause *telephony.HangupError) {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.ended = true
+	d, answered := l.dialog, !l.since.IsZero()
+	l.timer.stop()
+	l.mu.Unlock()
+
+	l.cancel(cause)
+	l.log.Info("leg ended", "by", cause.By, "code", cause.Code, "q850", cause.Q850, "reason", cause.Reason)
+	l.e.forget(l)
+	switch {
+	case d == nil:
+	case answered && cause.By != telephony.ByFar:
+		// The dialog stays until the far end knows: its ACK may be on its way.
+		l.e.tasks.run(func() {
+			l.bye(d)
+			l.e.forgetDialog(d)
+		})
+	default:
+		l.e.forgetDialog(d)
+	}
+	_ = l.stream.Close() // never fails
+	l.release()
+}
+
+// Hangup ends the leg; before its answer it is refused with code.
+func (l *leg) Hangup(code int) {
+	if l.in != nil && l.in.refuse(l, code) {
+		return
+	}
+	l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByUs, Reason: "hung up"})
+}
+
+// begin makes the leg an answered one; false if it has ended meanwhile.
+func (l *leg) begin(d *dialog) bool {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return false
+	}
+	l.dialog, l.since = d, time.Now()
+	l.info.Codec = l.offers.chosen.Codec
+	l.mu.Unlock()
+	l.e.enterDialog(l, d)
+	return true
+}
+
+func (l *leg) inbound() bool { return l.in != nil }
+
+func (l *leg) answered() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.since.IsZero()
+}
+
+func (l *leg) onHold() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held
+}
+
+// silentSince is since when nothing has been heard of the phone; counts is
+// false while nothing need be heard: before the answer, on hold, at the end.
+func (l *leg) silentSince() (since time.Time, counts bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	since = l.since
+	if heard := l.stream.LastHeard(); heard.After(since) {
+		since = heard
+	}
+	return since, !l.since.IsZero() && !l.held && !l.ended
+}
+
+// pressed takes a key that the stream heard.
+func (l *leg) pressed(key byte, at time.Time, method string) {
+	d := telephony.Digit{Key: key, At: at, Method: method}
+	if l.answered() && l.keys.first(d) {
+		l.digits.Push(d)
+	}
+}
+
+// presses knows which keys have been heard already: a phone may send each by
+// RTP, by INFO and as a tone, and it was pressed once.
+type presses struct {
+	mu     sync.Mutex
+	recent []press
+}
+
+type press struct {
+	telephony.Digit
+	heard map[string]bool // the methods it was heard by
+}
+
+// sameKey is within what time two methods report one press.
+const sameKey = time.Second
+
+// first tells whether a key is news: no earlier press of it is left which this
+// method has not reported yet.
+func (p *presses) first(d telephony.Digit) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.recent) > 0 && d.At.Sub(p.recent[0].At) > sameKey {
+		p.recent = p.recent[1:]
+	}
+	for _, r := range p.recent {
+		if r.Key == d.Key && !r.heard[d.Method] {
+			r.heard[d.Method] = true
+			return false
+		}
+	}
+	p.recent = append(p.recent, press{Digit: d, heard: map[string]bool{d.Method: true}})
+	return true
+}
