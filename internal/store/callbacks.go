@@ -176,6 +176,7 @@ type Order struct {
 	Account, CallbackID, CallID string
 	Attempt                     int
 	Packet                      callback.Packet
+	CreatedAt                   time.Time // when it was accepted
 }
 
 // Queued are the accepted callbacks of this node that have dialled nobody yet,
@@ -183,7 +184,7 @@ type Order struct {
 // acknowledged them and died.
 func (s *Store) Queued(ctx context.Context) ([]Order, error) {
 	rows, err := s.reader.QueryContext(ctx, `
-		SELECT k.account_id, k.id, c.id, c.attempt, k.packet
+		SELECT k.account_id, k.id, c.id, c.attempt, k.packet, k.created_at
 		FROM callbacks k JOIN calls c ON c.callback_id = k.id
 		WHERE k.state = 'queued' AND c.node = $1 AND c.ended_at IS NULL
 		ORDER BY k.id`, s.node)
@@ -194,15 +195,17 @@ func (s *Store) Queued(ctx context.Context) ([]Order, error) {
 	var list []Order
 	for rows.Next() {
 		var (
-			o      Order
-			packet string
+			o       Order
+			packet  string
+			created int64
 		)
-		if err := rows.Scan(&o.Account, &o.CallbackID, &o.CallID, &o.Attempt, &packet); err != nil {
+		if err := rows.Scan(&o.Account, &o.CallbackID, &o.CallID, &o.Attempt, &packet, &created); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(packet), &o.Packet); err != nil {
 			return nil, fmt.Errorf("packet of callback %s: %w", o.CallbackID, err)
 		}
+		o.CreatedAt = fromMS(created)
 		list = append(list, o)
 	}
 	return list, rows.Err()

@@ -135,6 +135,7 @@ type groupWrite struct {
 	group   []change
 	hook    Hook
 	dropped []int   // events that the database refuses
+	late    []int   // ends of calls that had ended
 	refused int     // after an error: the event that it refused, or -1
 	results []error // of the changes that somebody waits for
 	touched map[string]*call.Call
@@ -143,6 +144,7 @@ type groupWrite struct {
 func (w *groupWrite) store() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
+	w.late = nil
 	w.refused, w.results, w.touched = -1, make([]error, len(w.group)), make(map[string]*call.Call)
 	err := w.journal.store.transact(ctx, func(ctx context.Context, tx *Tx) error {
 		for i := range w.group {
@@ -176,7 +178,7 @@ func (w *groupWrite) one(ctx context.Context, tx *Tx, i int) error {
 	if !c.isEvent() || w.wasDropped(i) {
 		return nil
 	}
-	err := w.event(ctx, tx, &c.event)
+	err := w.event(ctx, tx, i)
 	if err != nil && (errors.Is(err, ErrNotFound) || w.journal.store.dialect.refused(err)) {
 		w.refused = i
 	}
@@ -185,11 +187,16 @@ func (w *groupWrite) one(ctx context.Context, tx *Tx, i int) error {
 
 func (w *groupWrite) wasDropped(i int) bool { return slices.Contains(w.dropped, i) }
 
+// isStored: an event of the group that is on the timeline after the commit.
+func (w *groupWrite) isStored(i int) bool {
+	return w.group[i].isEvent() && !w.wasDropped(i) && !slices.Contains(w.late, i)
+}
+
 // events are those that were stored.
 func (w *groupWrite) events() []call.Event {
 	var list []call.Event
 	for i := range w.group {
-		if w.group[i].isEvent() && !w.wasDropped(i) {
+		if w.isStored(i) {
 			e := w.group[i].event
 			e.Account = w.touched[e.CallID].Account
 			list = append(list, e)
@@ -200,13 +207,18 @@ func (w *groupWrite) events() []call.Event {
 
 // event stores one event and what follows from it, apart from the call's row,
 // which is saved once a group.
-func (w *groupWrite) event(ctx context.Context, tx *Tx, e *call.Event) error {
+func (w *groupWrite) event(ctx context.Context, tx *Tx, i int) error {
+	e := &w.group[i].event
 	l, err := w.call(ctx, tx, *e)
 	if err != nil {
 		return fmt.Errorf("call %s: %w", e.CallID, err)
 	}
 	if e.Seq != 0 && e.Seq <= l.LastSeq {
 		return nil // a try that seemed to fail had stored it
+	}
+	if e.Type == call.Ended && !l.EndedAt.IsZero() {
+		w.late = append(w.late, i) // a call ends once
+		return nil
 	}
 	e.Seq = l.LastSeq + 1
 	if err := insertEvent(ctx, tx, l.Account, *e); err != nil {

@@ -95,7 +95,8 @@ func newJournal(s *Store) *Journal {
 // Append takes one event. It does not wait for the disk: use Flush for that.
 // A zero At becomes now. Seq is given when the event is stored, so it is not
 // known before a subscriber or a reader sees it. The events of one call are
-// stored in the order they were appended.
+// stored in the order they were appended. A call ends once: a second call.ended
+// is passed over.
 func (j *Journal) Append(e call.Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()

@@ -45,6 +45,7 @@ type Options struct {
 type Store struct {
 	log     *slog.Logger
 	node    string
+	dsn     string
 	dialect dialect
 	writer  *sql.DB
 	reader  *sql.DB // the same as writer where the database takes many writers
@@ -68,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: o.Logger, node: o.Node, lock: lock}
+	s := &Store{log: o.Logger, node: o.Node, dsn: o.DSN, lock: lock}
 	if err := s.connect(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("database: %w", err), s.disconnect())
 	}
@@ -134,6 +135,14 @@ func (s *Store) SQLite() *sql.DB {
 		return nil
 	}
 	return s.writer
+}
+
+// Postgres is the DSN if the database is PostgreSQL, otherwise empty.
+func (s *Store) Postgres() string {
+	if s.dialect.name != postgres.name {
+		return ""
+	}
+	return s.dsn
 }
 
 // execer is *sql.DB or *sql.Tx.

@@ -300,6 +300,11 @@ func exerciseJournal(t *testing.T, s *store.Store) {
 	c, err = s.Call(ctx, Mine, n.CallID)
 	same(t, want, c, err)
 
+	// A call ends once.
+	appendAll(t, s, call.Event{CallID: n.CallID, Type: call.Ended, Status: &call.Interrupted})
+	c, err = s.Call(ctx, Mine, n.CallID)
+	same(t, want, c, err)
+
 	// An inbound call begins with its first event.
 	id := call.NewID()
 	appendAll(t, s, call.Event{CallID: id, Type: call.Created, Account: Mine, Direction: call.Inbound, Number: "+79161112233"})
@@ -398,7 +403,7 @@ func exerciseUnfinished(t *testing.T, s *store.Store) {
 	}
 	same(t, []string{queued.CallID, running.CallID}, got, err)
 	orders, err := s.Queued(ctx)
-	same(t, []store.Order{{Account: Mine, CallbackID: queued.ID, CallID: queued.CallID, Attempt: 1, Packet: queued.Packet}}, orders, err)
+	same(t, []store.Order{{CreatedAt: unfinished[0].StartedAt, Account: Mine, CallbackID: queued.ID, CallID: queued.CallID, Attempt: 1, Packet: queued.Packet}}, orders, err)
 }
 
 func exerciseHook(t *testing.T, s *store.Store) {

@@ -1,0 +1,94 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/store"
+)
+
+const (
+	renderQueue    = "render"
+	renderAttempts = 5
+	renderTimeout  = 15 * time.Minute
+)
+
+// RenderRecording asks for the recording of a call. There is one for a call.
+type RenderRecording struct {
+	Account string `json:"account"`
+	CallID  string `json:"call_id" river:"unique"`
+}
+
+// Kind is River's name for the job.
+func (RenderRecording) Kind() string { return "render_recording" }
+
+// InsertOpts is how River keeps the job.
+func (RenderRecording) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{
+		Queue: renderQueue, MaxAttempts: renderAttempts,
+		UniqueOpts: river.UniqueOpts{ByArgs: true},
+	}
+}
+
+// renderer works RenderRecording: the outcome is a "recording" event, ready or,
+// after the last try, failed.
+type renderer struct {
+	river.WorkerDefaults[RenderRecording]
+
+	log    *slog.Logger
+	store  *store.Store
+	render func(ctx context.Context, callID string) (time.Duration, error)
+}
+
+// NextRetry waits 1 s, 4 s, 16 s, 64 s.
+func (w *renderer) NextRetry(job *river.Job[RenderRecording]) time.Time {
+	return time.Now().Add(time.Second << (2 * (job.Attempt - 1)))
+}
+
+func (w *renderer) Work(ctx context.Context, job *river.Job[RenderRecording]) error {
+	id := job.Args.CallID
+	c, err := w.store.Call(ctx, job.Args.Account, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return river.JobCancel(err)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Recording != call.RecordingRendering {
+		return nil // a try before this one ended after its outcome was stored
+	}
+	e := call.Event{CallID: id, Type: call.RecordingState, Recording: call.RecordingReady}
+	length, err := w.safely(ctx, id)
+	switch {
+	case err == nil:
+		e.DurationS = length.Round(time.Millisecond).Seconds()
+	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return river.JobSnooze(time.Second) // the server stops: this was no try
+	case job.Attempt < job.MaxAttempts:
+		w.log.Warn("rendering failed, will be tried again", "call", id, "attempt", job.Attempt, "error", err)
+		return err
+	default:
+		w.log.Error("rendering failed", "call", id, "attempt", job.Attempt, "error", err)
+		e.Recording, e.Reason = call.RecordingFailed, err.Error()
+	}
+	w.store.Journal().Append(e)
+	return errors.Join(err, w.store.Journal().Flush(context.WithoutCancel(ctx)))
+}
+
+// safely turns a panic into an error, so that it is counted as one.
+func (w *renderer) safely(ctx context.Context, id string) (length time.Duration, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.log.Error("rendering panicked", "call", id, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return w.render(ctx, id)
+}
