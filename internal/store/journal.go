@@ -17,7 +17,7 @@ const (
 	// waits for a commit that began before it.
 	largestGroup = 512
 	// maxWaiting bounds the memory that events take while the disk fails.
-	maxWaiting = 1 << 16
+	maxWaiting = 1 << 15
 
 	firstPause, longestPause = 20 * time.Millisecond, time.Second // between tries while the disk fails
 	commitTimeout            = 10 * time.Second
@@ -34,7 +34,7 @@ var ErrClosed = errors.New("store is closed")
 // While the database refuses to commit, the events wait and are tried again,
 // with pauses from 20 ms to 1 s; whoever asked for a Flush or a write is told
 // the error at once, so nobody is dialled on a promise that was not kept.
-// Beyond 65,536 waiting events, new ones are lost and counted, except the ends
+// Beyond 32,768 waiting events, new ones are lost and counted, except the ends
 // of calls: a timeline is then cut short, but no call stays alive for ever.
 type Journal struct {
 	store *Store

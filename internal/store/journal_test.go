@@ -129,12 +129,12 @@ func TestWaitingEventsAreBoundedButEveryCallEnds(t *testing.T) {
 	if s.Journal().Flush(t.Context()) == nil {
 		t.Fatal("a full disk was not noticed")
 	}
-	for range 1<<16 + 1000 {
+	for range 1<<15 + 1000 {
 		s.Journal().Append(call.Event{CallID: n.CallID, Type: call.Note})
 	}
 	s.Journal().Append(call.Event{CallID: n.CallID, Type: call.Ended, Status: &call.Completed})
 	// Up to one group may be in the hands of the writer.
-	if st := s.Journal().Stats(); st.Lost < 400 || st.Waiting > 1<<16+600 {
+	if st := s.Journal().Stats(); st.Lost < 400 || st.Waiting > 1<<15+600 {
 		t.Errorf("%+v", st)
 	}
 	free()

@@ -1,0 +1,220 @@
+// Package dispatch takes orders for callbacks and sees each through: it stores
+// the order before it answers, runs one goroutine a call, takes up what a dead
+// process left, and ends everything in order when the server stops.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/scenario"
+	"github.com/perezvon/perezvon/internal/speech"
+	"github.com/perezvon/perezvon/internal/store"
+)
+
+// Errors of Accept, beside invalid.Error.
+var (
+	// ErrDraining: the server is being stopped and takes nothing new.
+	ErrDraining = errors.New("the server is being stopped")
+	// ErrUnavailable: the order could not be stored, so it was not accepted.
+	ErrUnavailable = errors.New("the database does not take writes")
+	// ErrKeyReused: the idempotency key came before, with another body.
+	ErrKeyReused = store.ErrKeyReused
+)
+
+// DefaultStartWithin is how old an order may be when a restarted server takes
+// it up. A client who asked an hour ago does not expect the call any more.
+const DefaultStartWithin = 10 * time.Minute
+
+const (
+	storeTimeout = 5 * time.Second  // for the last writes of a call
+	stopGrace    = 10 * time.Second // for calls that are ended by Drain
+)
+
+// Runner carries out one attempt: scenario.Callbacks.
+type Runner interface {
+	// Run makes the call and returns when it is over and call.ended is
+	// appended. ctx ends it early, with scenario.ErrCancelled or
+	// scenario.ErrStopped as its cause.
+	Run(ctx context.Context, a scenario.Attempt) call.Status
+}
+
+// Speech tells whether a text could be spoken: speech.Library.
+type Speech interface {
+	Check(ctx context.Context, v speech.Voice, text string) error
+}
+
+// Config is what a Service needs.
+type Config struct {
+	Store  *store.Store
+	Runner Runner
+	Speech Speech
+	// Region is whose spelling of numbers is understood (ISO 3166). Default RU.
+	Region string
+	// Allow lists private networks that URLs of packets may point into.
+	Allow []netip.Prefix
+	// StartWithin is how old an order may be when Recover takes it up; older
+	// ones end as 713. Default DefaultStartWithin.
+	StartWithin time.Duration
+	Logger      *slog.Logger // default: none
+}
+
+// Service dispatches callbacks. Its methods may be called from any goroutine.
+type Service struct {
+	config Config
+
+	mu       sync.Mutex
+	draining bool
+	live     map[string]*attempt // by call
+	busy     sync.WaitGroup      // attempts and acceptances under way
+}
+
+// attempt is a call in the making, from before it is stored until it is over.
+type attempt struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+// New makes a service. Call Recover before the first Accept.
+func New(c Config) *Service {
+	if c.Region == "" {
+		c.Region = "RU"
+	}
+	if c.StartWithin == 0 {
+		c.StartWithin = DefaultStartWithin
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{config: c, live: make(map[string]*attempt)}
+}
+
+// Accepted is the answer to an order.
+type Accepted struct {
+	ID     string // of the callback
+	CallID string // of its first call
+	// Replayed: the order came before with the same idempotency key; this is
+	// the answer it got then.
+	Replayed bool
+}
+
+// Accept checks the order, stores it and starts its call. When it returns
+// without error the order is on the disk. raw is the request's body as it came;
+// idempotencyKey may be empty.
+//
+// Errors: an invalid.Error names the fields that are wrong; ErrDraining,
+// ErrUnavailable, ErrKeyReused.
+func (s *Service) Accept(ctx context.Context, account string, p callback.Packet, raw []byte, idempotencyKey string) (Accepted, error) {
+	n := store.NewCallback{Account: account, ID: call.NewID(), CallID: call.NewID(), Received: raw, Key: idempotencyKey}
+	// The call is known as live before it is stored, so that a cancellation
+	// finds it whenever it comes.
+	a, err := s.begin(n.CallID)
+	if err != nil {
+		return Accepted{}, err
+	}
+	answer, err := s.accept(ctx, &n, p)
+	if err != nil || answer.Replayed {
+		s.end(n.CallID)
+		return Accepted(answer), err
+	}
+	s.start(a, scenario.Attempt{CallID: n.CallID, CallbackID: n.ID, Account: account, Number: n.Packet.Attempt, Packet: n.Packet})
+	return Accepted(answer), nil
+}
+
+func (s *Service) accept(ctx context.Context, n *store.NewCallback, p callback.Packet) (store.Answered, error) {
+	if err := s.config.Store.Healthy(); err != nil {
+		return store.Answered{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if n.Key != "" {
+		// Before the checks: a repetition gets the first answer even if the
+		// trunk it names is gone meanwhile.
+		switch answer, err := s.config.Store.Replay(ctx, n.Account, n.Key, n.Received); {
+		case err == nil || errors.Is(err, ErrKeyReused):
+			return answer, err
+		case !errors.Is(err, store.ErrNotFound):
+			return store.Answered{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	var err error
+	if n.Packet, err = s.check(ctx, n.Account, p); err != nil {
+		return store.Answered{}, err
+	}
+	answer, err := s.config.Store.CreateCallback(*n)
+	if err != nil && !errors.Is(err, ErrKeyReused) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return answer, err
+}
+
+// begin makes the call known as live.
+func (s *Service) begin(callID string) (*attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return nil, ErrDraining
+	}
+	a := &attempt{}
+	a.ctx, a.cancel = context.WithCancelCause(context.Background())
+	s.live[callID] = a
+	s.busy.Add(1)
+	return a, nil
+}
+
+func (s *Service) end(callID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live[callID].cancel(nil)
+	delete(s.live, callID)
+	s.busy.Done()
+}
+
+// start runs the attempt in a goroutine of its own.
+func (s *Service) start(a *attempt, what scenario.Attempt) {
+	go func() {
+		defer s.end(what.CallID)
+		status, reason := s.run(a.ctx, what)
+		if c, err := s.config.Store.Call(context.Background(), what.Account, what.CallID); err != nil || c.EndedAt.IsZero() {
+			s.finish(what.CallID, status, reason) // the runner failed to
+		}
+	}()
+}
+
+// run is Runner.Run; a panic ends this call as interrupted and no other.
+func (s *Service) run(ctx context.Context, a scenario.Attempt) (status call.Status, reason string) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.config.Logger.Error("call panicked", "call", a.CallID, "panic", p, "stack", string(debug.Stack()))
+			status, reason = call.Interrupted, "internal error"
+		}
+	}()
+	if status = s.config.Runner.Run(ctx, a); status.IsZero() {
+		status, reason = call.Interrupted, "the scenario ended without a status"
+	}
+	return status, reason
+}
+
+// finish sees to it that the call has ended in the store too.
+func (s *Service) finish(callID string, status call.Status, reason string) {
+	s.config.Store.Journal().Append(call.Event{CallID: callID, Type: call.Ended, Status: &status, Reason: reason})
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err := s.config.Store.Journal().Flush(ctx); err != nil {
+		// It stays in the journal's queue.
+		s.config.Logger.Error("end of call is not stored yet", "call", callID, "error", err)
+	}
+}
+
+// Live is how many calls are being made.
+func (s *Service) Live() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.live)
+}
