@@ -38,6 +38,7 @@ type Phone struct {
 	ts      uint32
 	tone    float64 // Hz, 0 silence
 	sample  int     // of the tone
+	said    []int16 // sent before the tone goes on
 	encoder codec.Encoder
 	buf     []byte
 
@@ -131,6 +132,15 @@ func (p *Phone) Call(to netip.AddrPort) {
 	p.to = to
 }
 
+// Say lets the phone send samples, at the codec's SampleRate, instead of its
+// tone, which goes on afterwards: keys pressed on a phone that sends them as
+// sound, for one.
+func (p *Phone) Say(samples []int16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.said = append(p.said, samples...)
+}
+
 // Mute stops and resumes the sending of packets, as a pause in discontinuous
 // transmission: time passes.
 func (p *Phone) Mute(on bool) {
@@ -175,6 +185,7 @@ func (p *Phone) sendTone() {
 		}
 	}
 	p.sample += len(samples)
+	p.said = p.said[copy(samples, p.said):]
 	p.buf = p.encoder.Encode(p.buf[:0], samples)
 	p.send(false, p.codec.PayloadType(), p.ts, p.buf)
 }

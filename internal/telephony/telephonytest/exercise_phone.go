@@ -1,0 +1,470 @@
+package telephonytest
+
+import (
+	"crypto/rand"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"github.com/perezvon/perezvon/internal/media"
+	"github.com/perezvon/perezvon/internal/media/mediatest"
+	"github.com/perezvon/perezvon/internal/media/stream"
+)
+
+// Manner is how a SIPPhone treats a call that comes in. The zero value rings
+// until the test lets it do something else.
+type Manner struct {
+	// Wait is the silence before its first word; Mute: it never says one.
+	Wait time.Duration
+	Mute bool
+	// Says are the provisional responses: nil is 180, empty none. A 183 brings
+	// early media.
+	Says []int
+	// Answers lets it pick up at once, or After that time.
+	Answers bool
+	After   time.Duration
+	// Refuses is the final status it refuses with, at once or After that time;
+	// Reason a Reason header of it.
+	Refuses int
+	Reason  string
+	// CrossesCancel: when it is cancelled it has just picked up.
+	CrossesCancel bool
+	// Codec is the one it speaks; default PCMA. Foreign: one nobody else does.
+	Codec   media.Codec
+	Foreign bool
+	// NoEvents: it knows no telephone-event.
+	NoEvents bool
+}
+
+// The states of a SIPPhone.
+const (
+	PhoneIdle    = "idle"
+	PhoneRinging = "ringing" // called, and nothing decided
+	PhoneCalling = "calling" // calls, and nobody has answered
+	PhoneTalking = "talking"
+)
+
+// SIPPhone is a phone for the suite, or what a carrier looks like to an
+// engine: it takes a call to any number and holds one at a time. It is made of
+// a socket and the message parser only, so that it can do what no decent stack
+// would, in an order that the test decides. It sends a tone of its own and
+// knows what it hears. Safe for concurrent use.
+type SIPPhone struct {
+	t    testing.TB
+	conn *net.UDPConn
+	tone float64
+	done chan struct{} // closed by close
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	manner  Manner
+	state   string
+	call    *farCall // the current call or the last one
+	final   int      // of the last call out or registration
+	waiting map[string]chan *sip.Response
+	sent    map[string]*sip.Response // by branch and method, for repeats
+	timers  []*time.Timer
+}
+
+// farCall is a call as the phone sees it.
+type farCall struct {
+	invite    *sip.Request // as received or sent last
+	out       bool         // the phone called
+	local     string       // the phone's tag
+	remote    string       // the engine's tag
+	target    sip.Uri      // where requests go
+	peer      netip.AddrPort
+	cseq      uint32
+	manner    Manner
+	media     *mediatest.Phone
+	acked     bool
+	cancelled bool // a CANCEL came
+	byes      int  // BYEs that came
+	says      []int
+}
+
+// NewSIPPhone makes a phone on loopback that sends a tone of freq Hz in calls.
+// It is closed at the end of the test.
+func NewSIPPhone(t testing.TB, freq float64) *SIPPhone {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &SIPPhone{
+		t: t, conn: conn, tone: freq, done: make(chan struct{}), state: PhoneIdle,
+		waiting: map[string]chan *sip.Response{}, sent: map[string]*sip.Response{},
+	}
+	p.wg.Go(p.read)
+	t.Cleanup(p.close)
+	return p
+}
+
+func (p *SIPPhone) close() {
+	p.mu.Lock()
+	p.closed = true
+	for _, timer := range p.timers {
+		timer.Stop()
+	}
+	p.mu.Unlock()
+	close(p.done)
+	_ = p.conn.Close()
+	p.wg.Wait()
+}
+
+// Addr is where it speaks SIP.
+func (p *SIPPhone) Addr() netip.AddrPort { return p.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+// Tone is what it sends, in Hz.
+func (p *SIPPhone) Tone() float64 { return p.tone }
+
+// Behave settles how it treats the next calls.
+func (p *SIPPhone) Behave(m Manner) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.manner = m
+}
+
+// State is one of the Phone… constants.
+func (p *SIPPhone) State() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}
+
+// Called tells of the last call that came in, or went out: its INVITE; nil if
+// there was none.
+func (p *SIPPhone) Called() *sip.Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.call == nil {
+		return nil
+	}
+	return p.call.invite
+}
+
+// Cancelled tells whether the last call was cancelled from the other side, and
+// HungUp whether it sent a BYE.
+func (p *SIPPhone) Cancelled() bool { return p.look(func(c *farCall) bool { return c.cancelled }) }
+
+// HungUp tells whether the other side ended the last call with BYE.
+func (p *SIPPhone) HungUp() bool { return p.look(func(c *farCall) bool { return c.byes > 0 }) }
+
+// Acked tells whether the other side has acknowledged the answer.
+func (p *SIPPhone) Acked() bool { return p.look(func(c *farCall) bool { return c.acked }) }
+
+// Final is the final status of the last call out or registration, 0 before it.
+func (p *SIPPhone) Final() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.final
+}
+
+// Heard are the provisional statuses that came during the last call out.
+func (p *SIPPhone) Heard() (codes []int) {
+	p.look(func(c *farCall) bool {
+		codes = slices.Clone(c.says)
+		return true
+	})
+	return codes
+}
+
+func (p *SIPPhone) look(f func(*farCall) bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.call != nil && f(p.call)
+}
+
+// Sound is the phone's ear and mouth in the last call; nil before it has any.
+func (p *SIPPhone) Sound() *mediatest.Phone {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.call == nil {
+		return nil
+	}
+	return p.call.media
+}
+
+// Early lets a ringing phone send sound before it answers.
+func (p *SIPPhone) Early() { p.ringing(func(c *farCall) { p.say(c, 183) }) }
+
+// Answer picks a ringing phone up.
+func (p *SIPPhone) Answer() { p.ringing(p.answer) }
+
+// Refuse ends the ringing with a status.
+func (p *SIPPhone) Refuse(code int) {
+	p.ringing(func(c *farCall) {
+		p.respond(c.invite, code, "", nil)
+		p.state = PhoneIdle
+	})
+}
+
+func (p *SIPPhone) ringing(f func(*farCall)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == PhoneRinging {
+		f(p.call)
+	}
+}
+
+// Hangup ends the call with BYE.
+func (p *SIPPhone) Hangup() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == PhoneTalking {
+		p.send(p.inDialog(p.call, sip.BYE), p.call.peer)
+		p.over(p.call)
+	}
+}
+
+// Die lets the phone vanish from its call without a word.
+func (p *SIPPhone) Die() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == PhoneTalking {
+		p.over(p.call)
+	}
+}
+
+// Info sends a key with SIP INFO.
+func (p *SIPPhone) Info(key byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != PhoneTalking {
+		return
+	}
+	req := p.inDialog(p.call, sip.INFO)
+	req.AppendHeader(sip.NewHeader("Content-Type", "application/dtmf-relay"))
+	req.SetBody([]byte("Signal=" + string(key) + "\r\nDuration=160\r\n"))
+	p.send(req, p.call.peer)
+}
+
+// after runs f, with the lock held, unless the phone is closed by then.
+func (p *SIPPhone) after(d time.Duration, f func()) {
+	p.timers = append(p.timers, time.AfterFunc(d, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !p.closed {
+			f()
+		}
+	}))
+}
+
+// read takes messages one by one, in the order they came.
+func (p *SIPPhone) read() {
+	parser := sip.NewParser()
+	b := make([]byte, 65536)
+	for {
+		n, from, err := p.conn.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return
+		}
+		msg, err := parser.ParseSIP(slices.Clone(b[:n]))
+		if err != nil {
+			continue // a keep-alive
+		}
+		p.mu.Lock()
+		switch m := msg.(type) {
+		case *sip.Request:
+			m.SetSource(from.String())
+			m.SetTransport("UDP")
+			p.request(m, from)
+		case *sip.Response:
+			if ch := p.waiting[branch(m)]; ch != nil {
+				select {
+				case ch <- m:
+				default:
+				}
+			}
+		}
+		p.mu.Unlock()
+	}
+}
+
+func branch(m interface{ Via() *sip.ViaHeader }) string {
+	if via := m.Via(); via != nil {
+		b, _ := via.Params.Get("branch")
+		return b
+	}
+	return ""
+}
+
+// request takes a request; the lock is held.
+func (p *SIPPhone) request(req *sip.Request, from netip.AddrPort) {
+	if res := p.sent[branch(req)+string(req.Method)]; res != nil && req.Method != sip.ACK {
+		p.write(res.String(), from) // the request was repeated
+		return
+	}
+	c := p.call
+	mine := c != nil && req.CallID() != nil && req.CallID().Value() == c.invite.CallID().Value()
+	switch {
+	case req.Method == sip.INVITE && !req.To().Params.Has("tag"):
+		p.invited(req, from)
+	case req.Method == sip.ACK:
+		if mine {
+			c.acked = true
+		}
+	case !mine:
+		p.respond(req, 481, "", nil)
+	case req.Method == sip.INVITE: // a re-INVITE
+		p.respond(req, 200, "", p.description(c))
+	case req.Method == sip.CANCEL:
+		p.respond(req, 200, "", nil)
+		p.cancelled(c)
+	case req.Method == sip.BYE:
+		p.respond(req, 200, "", nil)
+		c.byes++
+		p.over(c)
+	default:
+		p.respond(req, 200, "", nil)
+	}
+}
+
+func (p *SIPPhone) invited(req *sip.Request, from netip.AddrPort) {
+	if p.state != PhoneIdle {
+		p.respond(req, 486, "", nil)
+		return
+	}
+	c := &farCall{invite: req, local: rand.Text(), peer: from, cseq: 1, manner: p.manner}
+	c.remote, _ = req.From().Params.Get("tag")
+	if h := req.Contact(); h != nil {
+		c.target = *h.Address.Clone()
+	}
+	req.To().Params.Add("tag", c.local)
+	p.call, p.state = c, PhoneRinging
+	if c.manner.Mute {
+		return
+	}
+	if c.manner.Wait > 0 {
+		p.after(c.manner.Wait, func() { p.begin(c) })
+		return
+	}
+	p.begin(c)
+}
+
+// begin says the phone's first words about a call.
+func (p *SIPPhone) begin(c *farCall) {
+	if p.call != c || p.state != PhoneRinging {
+		return
+	}
+	says := c.manner.Says
+	if says == nil {
+		says = []int{180}
+	}
+	for _, code := range says {
+		p.say(c, code)
+	}
+	if !c.manner.Answers && c.manner.Refuses == 0 {
+		return
+	}
+	decide := func() {
+		if p.call != c || p.state != PhoneRinging {
+			return
+		}
+		if c.manner.Refuses != 0 {
+			p.respond(c.invite, c.manner.Refuses, c.manner.Reason, nil)
+			p.state = PhoneIdle
+			return
+		}
+		p.answer(c)
+	}
+	if c.manner.After > 0 {
+		p.after(c.manner.After, decide)
+		return
+	}
+	decide()
+}
+
+func (p *SIPPhone) say(c *farCall, code int) {
+	var body []byte
+	if code == 183 {
+		p.listen(c, c.invite.Body())
+		body = p.description(c)
+	}
+	p.respond(c.invite, code, "", body)
+}
+
+func (p *SIPPhone) answer(c *farCall) {
+	p.listen(c, c.invite.Body())
+	p.respond(c.invite, 200, "", p.description(c))
+	p.state = PhoneTalking
+	// Until it is acknowledged the answer is said again (RFC 3261 §13.3.1.4).
+	res := p.sent[branch(c.invite)+string(sip.INVITE)]
+	var again func()
+	again = func() {
+		if p.call == c && !c.acked && p.state == PhoneTalking {
+			p.write(res.String(), c.peer)
+			p.after(500*time.Millisecond, again)
+		}
+	}
+	p.after(500*time.Millisecond, again)
+}
+
+func (p *SIPPhone) cancelled(c *farCall) {
+	c.cancelled = true
+	switch {
+	case p.state != PhoneRinging:
+	case c.manner.CrossesCancel:
+		p.answer(c)
+	default:
+		p.respond(c.invite, 487, "", nil)
+		p.state = PhoneIdle
+	}
+}
+
+// over ends a call on the phone's side.
+func (p *SIPPhone) over(c *farCall) {
+	p.state = PhoneIdle
+	if c.media != nil {
+		c.media.Mute(true)
+	}
+}
+
+// listen opens the phone's sound toward what a description says.
+func (p *SIPPhone) listen(c *farCall, body []byte) {
+	if c.media == nil {
+		c.media = mediatest.NewPhone(p.t, stream.SystemNet(), netip.MustParseAddr("127.0.0.1"), codecOf(c.manner), p.tone)
+	}
+	if remote, ok := soundAddr(body); ok {
+		c.media.Call(remote)
+	}
+}
+
+func codecOf(m Manner) media.Codec {
+	if m.Codec == media.NoCodec {
+		return media.PCMA
+	}
+	return m.Codec
+}
+
+// respond answers a request; the lock is held.
+func (p *SIPPhone) respond(req *sip.Request, code int, reason string, body []byte) {
+	res := sip.NewResponseFromRequest(req, code, "Test "+strconv.Itoa(code), body)
+	if body != nil {
+		res.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
+	}
+	if reason != "" {
+		res.AppendHeader(sip.NewHeader("Reason", reason))
+	}
+	res.AppendHeader(&sip.ContactHeader{Address: p.contact()})
+	p.sent[branch(req)+string(req.Method)] = res
+	to, _ := netip.ParseAddrPort(req.Source())
+	p.write(res.String(), to)
+}
+
+func (p *SIPPhone) contact() sip.Uri {
+	a := p.Addr()
+	return sip.Uri{Scheme: "sip", User: "phone", Host: a.Addr().String(), Port: int(a.Port())}
+}
+
+func (p *SIPPhone) write(message string, to netip.AddrPort) {
+	// A phone does not know whether its messages arrive.
+	_, _ = p.conn.WriteToUDPAddrPort([]byte(message), to)
+}
