@@ -16,6 +16,7 @@ import (
 // of it.
 func (s *course) run(ctx context.Context) error {
 	defer s.closeTape()
+	s.noteUnserved()
 
 	// 2. The caller IDs of both sides are chosen before anybody is called.
 	managers, client := s.managers(ctx), s.client(ctx)
@@ -56,6 +57,17 @@ func (s *course) run(ctx context.Context) error {
 		return cause
 	}
 	return s.talk(ctx, manager, caller)
+}
+
+// noteUnserved says what the packet asks for in vain: recognisers of speech are
+// not connected yet.
+func (s *course) noteUnserved() {
+	if s.packet.VoiceControl {
+		s.note("voice_control: no recogniser is set up; keys only")
+	}
+	if s.packet.Transcribe {
+		s.note("transcribe: no recogniser is set up; there will be no transcript")
+	}
 }
 
 // callManagers calls the managers until one answers. together is who rings at
@@ -155,7 +167,6 @@ func (s *course) reachExtension(ctx context.Context, client *line) error {
 
 // talk joins the two until one of them leaves.
 func (s *course) talk(ctx context.Context, manager, client *line) error {
-	client.Record(s.track(client.ID(), call.Client))
 	s.event(call.Event{Type: call.Joined, Leg: manager.ID(), Other: client.ID()})
 	_, why := beside(ctx,
 		func(ctx context.Context) (struct{}, error) {

@@ -105,7 +105,7 @@ func TestParallelCallsAllAtOnceAndTheFirstAnswerWins(t *testing.T) {
 		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, (5+6+1+1)*sec)
 		s.has(t, "5s leg.answered m2 +74950000002", "13s parted m2 c1 (leg c1 ended by far: BYE)")
-		s.has(t, "1s leg.failed m3 main 603", "5s leg.cancelled m1 main (another was first)", "5s prompt.started m2 greeting")
+		s.has(t, "1s leg.failed m3 main 603", "5s leg.cancelled m1 main (another answered first)", "5s prompt.started m2 greeting")
 		for _, d := range s.engine.Dials()[:3] {
 			if d.At != 0 {
 				t.Errorf("%s was called after %v", d.Leg, d.At)
@@ -163,7 +163,7 @@ func TestAManagerMayBeAnOperatorWhoseOutsidePhonesRingAsWell(t *testing.T) {
 				s.engine.Phone(rings, telephonytest.RingsOn())
 				s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
 				s.ends(t, s.run(t), call.Completed, 13*sec)
-				s.has(t, "5s leg.cancelled "+tt.loser+map[string]string{"m2": " main"}[tt.loser]+" (another was first)", "12s joined "+tt.winner+" c1")
+				s.has(t, "5s leg.cancelled "+tt.loser+map[string]string{"m2": " main"}[tt.loser]+" (another answered first)", "12s joined "+tt.winner+" c1")
 				for _, e := range s.journal.events {
 					if (e.Type == call.Dialing || e.Type == call.Answered) && e.Role == call.Manager && e.Operator != "101" {
 						t.Errorf("%s does not name the operator", s.line(e))

@@ -55,6 +55,7 @@ func (s *course) event(e call.Event) {
 	s.Journal.Append(e)
 }
 
+// note puts a decision or a trouble on the timeline.
 func (s *course) note(reason string) { s.event(call.Event{Type: call.Note, Reason: reason}) }
 
 // line is a leg that was answered.
@@ -163,11 +164,14 @@ func (s *course) say(ctx context.Context, l *line, prompt, text string) error {
 	}
 	s.event(call.Event{Type: call.PromptStarted, Leg: l.ID(), Prompt: prompt, Text: text})
 	err = l.Play(ctx, telephony.Prompt{Clip: clip})
-	reason := "finished"
-	if err != nil {
-		reason = "interrupted: " + err.Error()
+	how := "finished"
+	switch {
+	case errors.Is(err, errLost):
+		how = "interrupted" // by what stands before it on the timeline
+	case err != nil:
+		how = "interrupted: " + err.Error()
 	}
-	s.event(call.Event{Type: call.PromptEnded, Leg: l.ID(), Prompt: prompt, Reason: reason})
+	s.event(call.Event{Type: call.PromptEnded, Leg: l.ID(), Prompt: prompt, Reason: how})
 	return err
 }
 

@@ -214,11 +214,13 @@ func (s *course) try(ctx context.Context, t target, trunk string, listener *line
 	}
 	d := telephony.Dial{
 		Leg: t.leg, Operator: t.operator, Trunk: trunk, Number: t.number, CallerID: t.callerID, Timeout: t.timeout,
+		// There is a tape once the manager has answered, so this is the client's:
+		// he is recorded from what his carrier plays on.
+		Record:     s.track(t.leg, t.role),
 		OnProgress: func(p telephony.Progress) { s.progress(t.leg, p) },
 	}
 	if listener != nil {
 		d.Listener, d.Ringback = listener.Leg, telephony.Prompt{Clip: tone.Ringback(), Loop: true}
-		d.Record = s.track(t.leg, t.role)
 	}
 	leg, err := s.Engine.Dial(ctx, d)
 	if err == nil {

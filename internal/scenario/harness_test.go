@@ -46,12 +46,19 @@ func simple() callback.Packet {
 	}
 }
 
+// tester is what the checks need of a *testing.T or a *rapid.T.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
 // stage is a call to be tried: change what matters, then run it.
 type stage struct {
 	engine    *telephonytest.Scripted
 	packet    callback.Packet
 	operators map[string]directory.Operator
 	trunk     string // the default one
+	wrap      func(telephony.Engine) telephony.Engine
 	// end ends the call from outside, that long after its start.
 	endAfter time.Duration
 	end      error
@@ -77,11 +84,12 @@ func try(t *testing.T, f func(t *testing.T, s *stage)) {
 }
 
 // run carries the call out and checks what is true of every call's end.
-func (s *stage) run(t *testing.T) Outcome {
+func (s *stage) run(t tester) Outcome {
 	t.Helper()
 	p, err := s.packet.Normalize("RU")
 	if err != nil {
-		t.Fatal(err)
+		t.Errorf("the test's packet: %v", err)
+		return Outcome{}
 	}
 	s.journal.flushErr, s.tapes.err = s.flushErr, s.tapeErr
 	c := &Callbacks{
@@ -89,7 +97,10 @@ func (s *stage) run(t *testing.T) Outcome {
 		DefaultTrunk: func(context.Context, string) (string, error) { return s.trunk, nil },
 		Logger:       slog.New(slog.DiscardHandler),
 	}
-	ctx, cancel := context.WithCancelCause(t.Context())
+	if s.wrap != nil {
+		c.Engine = s.wrap(s.engine)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	if s.end != nil {
 		defer time.AfterFunc(s.endAfter, func() { cancel(s.end) }).Stop()
@@ -102,7 +113,7 @@ func (s *stage) run(t *testing.T) Outcome {
 }
 
 // sound checks what every call must leave behind.
-func (s *stage) sound(t *testing.T, out Outcome) {
+func (s *stage) sound(t tester, out Outcome) {
 	t.Helper()
 	if alive := s.engine.Alive(); len(alive) > 0 {
 		t.Errorf("left on the phone: %v", alive)
@@ -135,10 +146,10 @@ func (s *stage) sound(t *testing.T, out Outcome) {
 		}
 	}
 	if s.journal.flushErr == nil && s.journal.flushed != len(es) {
-		t.Error("call.ended is not flushed")
+		t.Errorf("call.ended is not flushed")
 	}
 	if s.tapes.open != 0 {
-		t.Error("the tape is still open")
+		t.Errorf("the tape is still open")
 	}
 	for _, d := range s.engine.Dials() {
 		if d.Outcome == "" {
@@ -314,5 +325,3 @@ func (os operators) Operator(_ context.Context, _, extension string) (directory.
 }
 
 func ptr(n int) *int { return &n }
-
-var _ = telephony.ByFar

@@ -15,7 +15,7 @@ type result[T any] struct {
 
 // errLost is the cause with which race ends the contexts of the others once
 // there is a winner.
-var errLost = errors.New("another was first")
+var errLost = errors.New("another answered first")
 
 // race runs fs side by side. The first result of which won says true ends the
 // contexts of the others with errLost; race returns when all have returned,
