@@ -37,6 +37,10 @@ type Answered struct {
 	Replayed bool
 }
 
+const insertCallbackSQL = `
+	INSERT INTO callbacks (id, account_id, state, client, packet, received, created_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7)`
+
 // CreateCallback stores the request, its first call and that call's first
 // event, call.created, together. When it returns without error they are on the
 // disk. A key that was used before gives the earlier answer if the body is the
@@ -66,9 +70,7 @@ func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
 		if received == nil {
 			received = []byte{}
 		}
-		if _, err := tx.ExecContext(ctx, `
-			INSERT INTO callbacks (id, account_id, state, client, packet, received, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		if err := tx.run(ctx, insertCallbackSQL,
 			n.ID, n.Account, callback.StateQueued, client, string(packet), received, created.At.UnixMilli()); err != nil {
 			return err
 		}
@@ -229,22 +231,26 @@ func (s *Store) attempts(ctx context.Context, id string) ([]callback.Attempt, er
 	return list, rows.Err()
 }
 
+const (
+	followSQL = `UPDATE callbacks SET state = 'running' WHERE id = $1 AND state = 'queued'`
+	endSQL    = `UPDATE callbacks SET state = $1 WHERE id = $2`
+)
+
 // followCallback moves the state of the callback with its call. It becomes
 // running in the transaction of the first leg.dialing, which is on the disk
 // before the INVITE goes out: so a callback that is queued has dialled nobody,
 // whenever the process died.
-func followCallback(ctx context.Context, tx *Tx, c call.Call, e call.Event) (err error) {
+func followCallback(ctx context.Context, tx *Tx, c call.Call, e call.Event) error {
 	if c.CallbackID == "" {
 		return nil
 	}
 	switch e.Type {
 	case call.Dialing:
-		_, err = tx.ExecContext(ctx, `UPDATE callbacks SET state = $1 WHERE id = $2 AND state = $3`,
-			callback.StateRunning, c.CallbackID, callback.StateQueued)
+		return tx.run(ctx, followSQL, c.CallbackID)
 	case call.Ended:
-		_, err = tx.ExecContext(ctx, `UPDATE callbacks SET state = $1 WHERE id = $2`, stateAfter(c.Status), c.CallbackID)
+		return tx.run(ctx, endSQL, stateAfter(c.Status), c.CallbackID)
 	}
-	return err
+	return nil
 }
 
 func stateAfter(s call.Status) string {

@@ -163,6 +163,16 @@ func scanCall(rows *sql.Rows) (call.Call, error) {
 	return c, nil
 }
 
+const saveCallSQL = `
+		INSERT INTO calls (id, account_id, node, direction, callback_id, attempt, client, responsible,
+			status_code, status_slug, started_at, answered_at, joined_at, ended_at, stages, recording, recording_s, last_seq)
+		VALUES ($1, $2, $3, $4, NULLIF($5, ''), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		ON CONFLICT (id) DO UPDATE SET responsible = excluded.responsible,
+			status_code = excluded.status_code, status_slug = excluded.status_slug,
+			answered_at = excluded.answered_at, joined_at = excluded.joined_at, ended_at = excluded.ended_at,
+			stages = excluded.stages, recording = excluded.recording, recording_s = excluded.recording_s,
+			last_seq = excluded.last_seq`
+
 // saveCall writes the call's row, whether it is new or not.
 func saveCall(ctx context.Context, tx *Tx, c call.Call, node string) error {
 	stages := []byte("[]")
@@ -172,19 +182,10 @@ func saveCall(ctx context.Context, tx *Tx, c call.Call, node string) error {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO calls (id, account_id, node, direction, callback_id, attempt, client, responsible,
-			status_code, status_slug, started_at, answered_at, joined_at, ended_at, stages, recording, recording_s, last_seq)
-		VALUES ($1, $2, $3, $4, NULLIF($5, ''), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-		ON CONFLICT (id) DO UPDATE SET responsible = excluded.responsible,
-			status_code = excluded.status_code, status_slug = excluded.status_slug,
-			answered_at = excluded.answered_at, joined_at = excluded.joined_at, ended_at = excluded.ended_at,
-			stages = excluded.stages, recording = excluded.recording, recording_s = excluded.recording_s,
-			last_seq = excluded.last_seq`,
+	return tx.run(ctx, saveCallSQL,
 		c.ID, c.Account, node, string(c.Direction), c.CallbackID, c.Attempt, c.Client, c.Responsible,
 		c.Status.Code, c.Status.Slug, c.StartedAt.UnixMilli(), toNullMS(c.AnsweredAt), toNullMS(c.JoinedAt), toNullMS(c.EndedAt),
 		string(stages), c.Recording, c.RecordingS, c.LastSeq)
-	return err
 }
 
 // replay makes the call from its stored events. The row alone would not do: it

@@ -266,12 +266,12 @@ func (w *groupWrite) create(ctx context.Context, tx *Tx, e call.Event) (call.Cal
 	return fresh, saveCall(ctx, tx, row, w.journal.store.node)
 }
 
+const insertEventSQL = `INSERT INTO events (call_id, seq, account_id, event) VALUES ($1, $2, $3, $4)`
+
 func insertEvent(ctx context.Context, tx *Tx, account string, e call.Event) error {
 	b, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO events (call_id, seq, account_id, event) VALUES ($1, $2, $3, $4)`,
-		e.CallID, e.Seq, account, string(b))
-	return err
+	return tx.run(ctx, insertEventSQL, e.CallID, e.Seq, account, string(b))
 }

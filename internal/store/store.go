@@ -49,6 +49,7 @@ type Store struct {
 	dialect dialect
 	writer  *sql.DB
 	reader  *sql.DB // the same as writer where the database takes many writers
+	hot     map[string]*sql.Stmt
 	lock    io.Closer
 	journal *Journal
 }
@@ -91,6 +92,9 @@ func (s *Store) connect(ctx context.Context, o Options) (err error) {
 	}
 	if err := s.migrate(ctx); err != nil {
 		return fmt.Errorf("tables: %w", err)
+	}
+	if err := s.prepare(ctx); err != nil {
+		return err
 	}
 	// Proves at the start, not at the first call, that the disk takes writes.
 	return s.beat(ctx, s.writer)
