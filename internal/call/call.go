@@ -77,3 +77,14 @@ type Call struct {
 // NewID makes an identifier for a call or a request: unique, and ordered by
 // the time of its making (UUID version 7, RFC 9562 §5.7).
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// MadeAt is when an identifier was made, to the millisecond; the zero time if
+// it was not made by NewID.
+func MadeAt(id string) time.Time {
+	u, err := uuid.Parse(id)
+	if err != nil || u.Version() != 7 {
+		return time.Time{}
+	}
+	sec, nsec := u.Time().UnixTime()
+	return time.Unix(sec, nsec)
+}

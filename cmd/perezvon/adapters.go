@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/httpapi"
+	"github.com/perezvon/perezvon/internal/recording"
+	"github.com/perezvon/perezvon/internal/scenario"
+	"github.com/perezvon/perezvon/internal/store"
+	"github.com/perezvon/perezvon/internal/telephony/sipengine"
+)
+
+// endTime is what the phone system and the jobs get to end in order.
+const endTime = 10 * time.Second
+
+// account is the directory of one organisation, as the phone system asks for
+// it.
+type account struct {
+	db   *store.Store
+	name string
+}
+
+func (a account) Trunks(ctx context.Context) ([]directory.Trunk, error) {
+	return a.db.Trunks(ctx, a.name)
+}
+
+func (a account) Operator(ctx context.Context, extension string) (directory.Operator, error) {
+	return a.db.Operator(ctx, a.name, extension)
+}
+
+// tapes keeps the recordings: a folder a day, in it a folder a call.
+type tapes struct{ dir string }
+
+// Open implements scenario.Tapes.
+func (t tapes) Open(callID string) (scenario.Tape, error) {
+	return recording.Create(t.folder(callID))
+}
+
+// folder is where the recording of a call lies. The day is that of the call's
+// identifier, so it is found without asking anybody.
+func (t tapes) folder(callID string) string {
+	day := call.MadeAt(callID).UTC().Format("2006/01/02")
+	return filepath.Join(t.dir, filepath.FromSlash(day), filepath.Base(callID))
+}
+
+// renderer makes the recording of a call from its tape.
+func (t tapes) renderer(clips recording.Clips) func(context.Context, string) (time.Duration, error) {
+	return func(ctx context.Context, callID string) (time.Duration, error) {
+		res, err := recording.Render(ctx, t.folder(callID), clips)
+		return res.Duration, err
+	}
+}
+
+// phoneStates tells the API what the engine knows.
+type phoneStates struct{ *sipengine.Engine }
+
+// Trunk implements httpapi.Phones.
+func (p phoneStates) Trunk(name string) (httpapi.TrunkState, bool) {
+	for _, s := range p.TrunkStates() {
+		if s.Name == name {
+			return httpapi.TrunkState{Registered: &s.Registered, Healthy: &s.Healthy, Channels: s.Channels, Reason: s.LastError}, true
+		}
+	}
+	return httpapi.TrunkState{}, false
+}

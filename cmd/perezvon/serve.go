@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/perezvon/perezvon/internal/config"
+	"github.com/perezvon/perezvon/internal/console"
+	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/dispatch"
+	"github.com/perezvon/perezvon/internal/httpapi"
+	"github.com/perezvon/perezvon/internal/httpapi/access"
+	"github.com/perezvon/perezvon/internal/jobs"
+	"github.com/perezvon/perezvon/internal/media/stream"
+	"github.com/perezvon/perezvon/internal/metrics"
+	"github.com/perezvon/perezvon/internal/scenario"
+	"github.com/perezvon/perezvon/internal/speech"
+	"github.com/perezvon/perezvon/internal/store"
+	"github.com/perezvon/perezvon/internal/telephony"
+	"github.com/perezvon/perezvon/internal/telephony/sipengine"
+)
+
+type serveCmd struct {
+	config.Settings
+}
+
+// Run serves until SIGTERM or SIGINT, then lets live calls finish within
+// --drain, ends the rest, and returns.
+func (c *serveCmd) Run(ctx context.Context) (err error) {
+	log := c.logger()
+	if c.Engine != config.EngineSIP || c.AGI != "" {
+		return errors.New("--engine asterisk and --agi are not part of this version; leave them out")
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, store.Options{DSN: string(c.Database), DataDir: c.Data, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	phones, err := c.engine(db, log)
+	if err != nil {
+		return err
+	}
+	library := speech.New(filepath.Join(c.Data, "prompts"), speech.NewEspeak())
+	library.Logger = log
+	tapes := tapes{filepath.Join(c.Data, "recordings")}
+	calls := dispatch.New(dispatch.Config{
+		Store: db,
+		Runner: &scenario.Callbacks{
+			Engine: phones, Journal: db.Journal(), Tapes: tapes, Speech: library, Operators: db, Logger: log,
+		},
+		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
+	})
+	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: tapes.renderer(library), Logger: log})
+	if err != nil {
+		return err
+	}
+	watch := metrics.New(versionName(), nil, nil)
+	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
+	api, err := c.api(ctx, db, calls, phones, feed, tapes, watch, log)
+	if err != nil {
+		return err
+	}
+
+	// Everything is made; now it starts, the takers of work last.
+	listener, err := net.Listen("tcp", c.HTTP)
+	if err != nil {
+		return err
+	}
+	if err := phones.Start(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	// Services outlive ctx: what drains still needs them.
+	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	services, lasting := errgroup.WithContext(lasting)
+	services.Go(func() error { feed.Run(lasting); return nil })
+	if err := later.Start(lasting); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if err := calls.Recover(lasting); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	services.Go(func() error { return api.Serve(lasting, listener) })
+	log.Info("ready", "http", c.URL(), "sip", phones.Addr(), "data", c.Data, "version", versionName())
+
+	select {
+	case <-ctx.Done():
+		log.Info("stopping: no new calls", "drain", c.Drain)
+	case <-lasting.Done(): // a service failed
+	}
+	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
+	defer cancel()
+	err = calls.Drain(draining)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	err = errors.Join(err, phones.Stop(ending), later.Stop(ending))
+	end()
+	return errors.Join(err, services.Wait())
+}
+
+// engine is the built-in phone system.
+func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine, error) {
+	host, _, err := net.SplitHostPort(c.SIP)
+	if err != nil {
+		return nil, err
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return nil, fmt.Errorf("--sip %s: the host must be an IP address: %w", c.SIP, err)
+	}
+	cfg := sipengine.Config{
+		Addr: c.SIP, TLSAddr: c.SIPTLS, Advertise: c.SIPAdvertise,
+		Ports:        stream.NewPorts(stream.SystemNet(), ip, c.RTPPorts.Low, c.RTPPorts.High),
+		Directory:    account{db, directory.DefaultAccount},
+		MediaTimeout: c.MediaTimeout,
+		UserAgent:    "Perezvon " + versionName(),
+		Logger:       log,
+		Handler:      refuse,
+	}
+	if c.SIPTLS != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+		}
+		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	return sipengine.New(cfg)
+}
+
+// refuse answers calls in: there are no routes for them yet.
+func refuse(_ context.Context, leg telephony.Leg) { leg.Hangup(404) }
+
+func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine,
+	feed *httpapi.Feed, tapes tapes, watch *metrics.Metrics, log *slog.Logger,
+) (*httpapi.API, error) {
+	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
+	if err != nil {
+		return nil, err
+	}
+	if made != "" {
+		fmt.Printf("The first API key, shown only now: %s\n", made)
+	}
+	signer, err := access.OpenSigner(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	door := &access.Door{Guard: access.NewGuard(access.LookupIn(db)), Signer: signer}
+	api := httpapi.New(httpapi.Config{
+		Store: db, Calls: calls, Phones: phoneStates{phones}, Feed: feed, Door: door,
+		Recordings: tapes.folder, Region: c.Region, PublicURL: c.URL(),
+		Ready:   db.Healthy,
+		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,
+		Version: versionName(), Logger: log,
+	})
+	console.Register(api.Mux(), console.Config{Store: db, Door: door, Logger: log})
+	return api, nil
+}
+
+// logger writes to the error output: the output proper is for the first key.
+func (c *serveCmd) logger() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong has checked it
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, o))
+}
