@@ -102,7 +102,7 @@ func (t ManagerTarget) Operator() string {
 func (p Packet) Smartcall() bool { return p.DTMFConnect != "" }
 
 // RouteToManagers is the trunks that carry calls to outside managers, in the
-// order to try them. Empty: the server's default trunk.
+// order to try them. Empty: the packet names none.
 func (p Packet) RouteToManagers() []string { return route(p.TrunksManager, p.Trunk) }
 
 // RouteToClient is the same for the client's side.

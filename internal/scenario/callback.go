@@ -53,8 +53,8 @@ func (s *course) run(ctx context.Context) error {
 	if err := s.reachExtension(waiting, caller); err != nil {
 		return err
 	}
-	if cause := keys.stop(); cause != nil {
-		return cause
+	if err := keys.finish(); err != nil {
+		return err
 	}
 	return s.talk(ctx, manager, caller)
 }
@@ -76,7 +76,7 @@ func (s *course) callManagers(ctx context.Context, managers [][]target) (*line, 
 	if s.packet.DialMode == callback.DialParallel {
 		managers = [][]target{slices.Concat(managers...)}
 	}
-	err := error(errNobodyToCall)
+	err := errNobodyToCall
 	for _, together := range managers {
 		var manager *line
 		if manager, err = s.dialFirst(ctx, together, nil); err == nil {

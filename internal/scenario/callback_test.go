@@ -472,14 +472,7 @@ func TestThePersonsOwnAnswerIsNotTriedElsewhere(t *testing.T) {
 	})
 }
 
-func TestTheDefaultTrunk(t *testing.T) {
-	try(t, func(t *testing.T, s *stage) {
-		s.packet.Trunk, s.trunk = "", "standard"
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Refuses(0, 486))
-		s.ends(t, s.run(t), call.ClientBusy, 6*sec)
-		s.has(t, "0s leg.dialing m1 +74951234567 standard", "6s leg.dialing c1 +79161234567 standard")
-	})
+func TestNoTrunkAtAll(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.Trunk = ""
 		s.ends(t, s.run(t), call.ManagerTrunkFailure, 0)

@@ -21,7 +21,7 @@ type target struct {
 	number   string // outside, E.164
 	// owner is the operator whose outside phone number is.
 	owner     string
-	trunks    []string // to number, in the order to try; empty: the default
+	trunks    []string // to number, in the order to try
 	extension string   // dialled after the answer
 	callerID  string   // shown to this phone; empty: the trunk's own
 	timeout   time.Duration
@@ -150,23 +150,12 @@ func (s *course) dial(ctx context.Context, t target, listener *line) (telephony.
 	if t.operator != "" {
 		return s.try(ctx, t, "", listener)
 	}
-	trunks := t.trunks
-	if len(trunks) == 0 && s.DefaultTrunk != nil {
-		name, err := s.DefaultTrunk(ctx, s.account)
-		if err != nil {
-			s.log.ErrorContext(ctx, "no default trunk", "err", err)
-			s.note("the default trunk: " + err.Error())
-		}
-		if name != "" {
-			trunks = []string{name}
-		}
-	}
-	if len(trunks) == 0 {
+	if len(t.trunks) == 0 {
 		s.event(call.Event{Type: call.DialFailed, Leg: t.leg, Role: t.role, SIPCode: errNoTrunk.Code, Reason: errNoTrunk.Reason})
 		return nil, errNoTrunk
 	}
 	tries := 0
-	return alongTrunks(trunks, func(trunk string) (telephony.Leg, error) {
+	return alongTrunks(t.trunks, func(trunk string) (telephony.Leg, error) {
 		next := t
 		if tries++; tries > 1 {
 			next.leg = fmt.Sprintf("%s.%d", t.leg, tries)

@@ -57,7 +57,6 @@ type stage struct {
 	engine    *telephonytest.Scripted
 	packet    callback.Packet
 	operators map[string]directory.Operator
-	trunk     string // the default one
 	wrap      func(telephony.Engine) telephony.Engine
 	// end ends the call from outside, that long after its start.
 	endAfter time.Duration
@@ -94,8 +93,7 @@ func (s *stage) run(t tester) Outcome {
 	s.journal.flushErr, s.tapes.err = s.flushErr, s.tapeErr
 	c := &Callbacks{
 		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
-		DefaultTrunk: func(context.Context, string) (string, error) { return s.trunk, nil },
-		Logger:       slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.wrap != nil {
 		c.Engine = s.wrap(s.engine)

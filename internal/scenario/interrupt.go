@@ -34,10 +34,10 @@ var (
 type keys struct {
 	// untilConnect ends with errConnectKey, and whenever the waiting does.
 	untilConnect context.Context
-	// stop ends the listening and returns what had ended the waiting before,
-	// nil if nothing had.
-	stop func() error
+	// stop ends the listening and the waiting.
+	stop func()
 
+	waiting  context.Context
 	info     *telephony.Digits // presses of the extra-info key
 	sayExtra func(context.Context) error
 }
@@ -49,6 +49,7 @@ func (s *course) listen(ctx context.Context, manager *line) (context.Context, *k
 	untilConnect, connect := context.WithCancelCause(waiting)
 	k := &keys{
 		untilConnect: untilConnect,
+		waiting:      waiting,
 		info:         telephony.NewDigits(),
 		sayExtra: func(ctx context.Context) error {
 			return s.say(ctx, manager, promptExtraInfo, s.packet.ExtraInfo)
@@ -74,19 +75,25 @@ func (s *course) listen(ctx context.Context, manager *line) (context.Context, *k
 			}
 		}
 	})
-	k.stop = sync.OnceValue(func() error {
+	k.stop = sync.OnceFunc(func() {
 		if cause := context.Cause(manager.Context()); cause != nil {
 			end(cause) // its own way here may not be through yet
 		}
 		end(errDeaf)
 		listener.Wait()
 		free()
-		if cause := context.Cause(waiting); !errors.Is(cause, errDeaf) {
-			return cause
-		}
-		return nil
 	})
 	return waiting, k
+}
+
+// finish is stop, and returns what had ended the waiting before, nil if
+// nothing had.
+func (k *keys) finish() error {
+	k.stop()
+	if cause := context.Cause(k.waiting); !errors.Is(cause, errDeaf) {
+		return cause
+	}
+	return nil
 }
 
 // infoPressed waits for the extra-info key.

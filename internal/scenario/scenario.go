@@ -68,21 +68,19 @@ type Operators interface {
 // Attempt is one call of a callback.
 type Attempt struct {
 	CallID, CallbackID, Account string
-	Number                      int             // of the attempt, from 1
-	Packet                      callback.Packet // normalised
+	Number                      int // of the attempt, from 1
+	// Packet is normalised, and names a trunk if it needs one.
+	Packet callback.Packet
 }
 
-// Callbacks carries out callbacks. All fields but the last two are needed.
+// Callbacks carries out callbacks. All fields but Logger are needed.
 type Callbacks struct {
 	Engine    telephony.Engine
 	Journal   Journal
 	Tapes     Tapes
 	Speech    Speech
 	Operators Operators
-	// DefaultTrunk names the trunk for packets that name none; "" if there is
-	// none either. nil: there is none.
-	DefaultTrunk func(ctx context.Context, account string) (string, error)
-	Logger       *slog.Logger // nil: slog.Default
+	Logger    *slog.Logger // nil: slog.Default
 }
 
 // Outcome is how an attempt ended and what the manager wants of the next ones.

@@ -61,12 +61,12 @@ func phrasesOf(language string) phrases {
 
 // with puts the key into the phrase; "" where the key is not set.
 func (ph phrases) with(phrase, key string) string {
-	switch {
-	case key == "":
+	switch key {
+	case "":
 		return ""
-	case key == "*":
+	case "*":
 		return fmt.Sprintf(phrase, ph.star)
-	case key == "#":
+	case "#":
 		return fmt.Sprintf(phrase, ph.pound)
 	}
 	return fmt.Sprintf(phrase, ph.digits[key[0]-'0'])

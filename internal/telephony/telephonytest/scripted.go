@@ -1,6 +1,7 @@
 package telephonytest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -187,18 +188,16 @@ func (e *Scripted) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, e
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, d.Timeout, errTimeout)
 	defer cancel()
-	phase, err := p.ring(limited, d, e)
+	phase, refused, err := p.ring(limited, d)
 	switch {
+	case refused != nil:
+		refusal := *refused
+		refusal.Phase = cmp.Or(refusal.Phase, phase)
+		return fail("refused", &refusal)
 	case err == nil:
 		l := e.answered(d, p)
 		e.settle(n, "answered")
 		return l, nil
-	case errors.As(err, new(*telephony.DialError)):
-		refusal := *err.(*telephony.DialError)
-		if refusal.Phase == "" {
-			refusal.Phase = phase
-		}
-		return fail("refused", &refusal)
 	case errors.Is(err, errTimeout):
 		return fail("timeout", &telephony.DialError{Code: 408, Reason: "Request Timeout", Phase: phase, Err: err})
 	case p.crosses:

@@ -75,6 +75,9 @@ func (l *leg) Hangup(int)                    { l.finish(telephony.ByUs, "hung up
 // bound is ctx that ends with the leg as well.
 func (l *leg) bound(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if cause := context.Cause(l.ctx); cause != nil {
+		cancel(cause) // now: AfterFunc takes a goroutine
+	}
 	stop := context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })
 	return ctx, func() {
 		stop()

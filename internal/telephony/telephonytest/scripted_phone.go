@@ -93,10 +93,10 @@ func (p Phone) CrossesCancel() Phone {
 	return p
 }
 
-// ring plays the time up to the answer (nil), the refusal (a *DialError) or
-// the end of ctx (its cause), and tells how far the call had come.
-func (p Phone) ring(ctx context.Context, d telephony.Dial, e *Scripted) (telephony.Phase, error) {
-	phase := telephony.PhaseTrying
+// ring plays the time up to the answer, the refusal or the end of ctx (err is
+// its cause), and tells how far the call had come.
+func (p Phone) ring(ctx context.Context, d telephony.Dial) (phase telephony.Phase, refused *telephony.DialError, err error) {
+	phase = telephony.PhaseTrying
 	tell := func(pr telephony.Progress) {
 		if d.OnProgress != nil {
 			d.OnProgress(pr)
@@ -125,10 +125,7 @@ func (p Phone) ring(ctx context.Context, d telephony.Dial, e *Scripted) (telepho
 	select {
 	case <-decided:
 	case <-ctx.Done():
-		return phase, context.Cause(ctx)
+		return phase, nil, context.Cause(ctx)
 	}
-	if p.final != nil {
-		return phase, p.final
-	}
-	return phase, nil
+	return phase, p.final, nil
 }
