@@ -1,0 +1,147 @@
+package peers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Loopback is where every peer lives.
+var Loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// process is a program that runs no longer than its test.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	out  output
+	done chan struct{} // closed once it has ended
+	err  error         // of Wait, once done is closed
+}
+
+// start runs a program; the test's end ends it.
+func start(t testing.TB, pkg, name string, args ...string) *process {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("this test needs %s: apt install %s", name, pkg)
+	}
+	p := &process{name: name, cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.WaitDelay = time.Second
+	// Not outliving a test program that was killed.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			t.Logf("%s %s\n%s", name, strings.Join(args, " "), p.out.String())
+		}
+	})
+	return p
+}
+
+// stop asks the program to end, then makes it, and waits for its end.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-p.done:
+	case <-time.After(2 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// wait waits for the program to end by itself.
+func (p *process) wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		return fmt.Errorf("%s still runs: %w", p.name, context.Cause(ctx))
+	}
+}
+
+// output keeps what a program writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// until asks again and again until cond holds; false when ctx or the program
+// ended before. It is for what another process does: there is nothing to wait
+// on but its traces.
+func (p *process) until(ctx context.Context, cond func() bool) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-p.done:
+			return cond()
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// freePort is a port that the system has just handed out and taken back; it
+// does not hand it out again soon.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: Loopback.AsSlice()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := udp.LocalAddr().(*net.UDPAddr).Port
+		// Free for TCP too: baresip's control, sipp's TCP.
+		tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: Loopback.AsSlice(), Port: port})
+		_ = udp.Close()
+		if err == nil {
+			_ = tcp.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+// listens tells that somebody on this machine has bound the UDP port.
+func listens(port int) bool {
+	table, err := os.ReadFile("/proc/net/udp")
+	if err != nil {
+		return false
+	}
+	return bytes.Contains(table, fmt.Appendf(nil, ":%04X 00000000:0000 ", port))
+}
+
+var errEnded = errors.New("the peer has ended")
