@@ -1,0 +1,22 @@
+// Package recording keeps what was said on a call, and makes one stereo file
+// of it afterwards.
+//
+// While the call runs there is a Tape: a folder with one append-only file a
+// leg, called a track. A track takes the payload the phone sent as it is, at
+// its place on the tape, which its RTP timestamp tells (never the moment it
+// came, which loss and jitter would make drift). What the server plays is only
+// noted. Everything is in ticks of 1/8000 s from the tape's start; for every
+// codec we speak a tick is a byte of payload.
+//
+// Render reads the tracks, also those that a crash cut off, and writes
+// recording.wav and peaks.json beside them.
+package recording
+
+// Side is a channel of the recording.
+type Side uint8
+
+// The sides. What the server plays to a leg is part of that leg's side.
+const (
+	Left  Side = iota // the client
+	Right             // everybody else
+)
