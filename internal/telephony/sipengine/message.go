@@ -48,7 +48,7 @@ func (e *Engine) local(h hop) (ip netip.Addr, port int) {
 // routeTo is the local address from which the system reaches a peer. Nothing
 // is sent.
 func routeTo(peer netip.Addr) netip.Addr {
-	conn, err := net.Dial("udp", netip.AddrPortFrom(peer, 9).String())
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(peer, 9)))
 	if err != nil {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1}) // no route: nobody will hear it
 	}

@@ -107,11 +107,11 @@ func (c Config) withDefaults() Config {
 type systemNet struct{}
 
 func (systemNet) ListenPacket(addr string) (net.PacketConn, error) {
-	return net.ListenPacket(network("udp", addr), addr)
+	return new(net.ListenConfig).ListenPacket(context.Background(), network("udp", addr), addr)
 }
 
 func (systemNet) Listen(addr string) (net.Listener, error) {
-	return net.Listen(network("tcp", addr), addr)
+	return new(net.ListenConfig).Listen(context.Background(), network("tcp", addr), addr)
 }
 
 // network keeps an IPv4 address an IPv4 socket: sipgo finds a socket by the
