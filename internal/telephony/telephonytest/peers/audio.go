@@ -111,14 +111,14 @@ func (a *Audio) Hears(ctx context.Context, freq float64) error {
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return notHeard(freq, heard, ctx)
+			return notHeard(ctx, freq, heard)
 		}
 	}
 }
 
 func tail(heard []int16) []int16 { return heard[max(0, len(heard)-hearWindow):] }
 
-func notHeard(freq float64, heard []int16, ctx context.Context) error {
+func notHeard(ctx context.Context, freq float64, heard []int16) error {
 	return fmt.Errorf("a tone of %.0f Hz is not heard: its strength is %.2f in the last %d samples: %w",
 		freq, tone.Strength(heard, rate, freq), len(heard), context.Cause(ctx))
 }

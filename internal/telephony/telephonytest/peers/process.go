@@ -35,7 +35,7 @@ func start(t testing.TB, pkg, name string, args ...string) *process {
 	if err != nil {
 		t.Fatalf("this test needs %s: apt install %s", name, pkg)
 	}
-	p := &process{name: name, cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p := &process{name: name, cmd: exec.CommandContext(context.WithoutCancel(t.Context()), path, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.WaitDelay = time.Second
 	// Not outliving a test program that was killed.
@@ -56,12 +56,16 @@ func start(t testing.TB, pkg, name string, args ...string) *process {
 	return p
 }
 
+// grace is enough for a phone to say good-bye to its registrar; sipp does not
+// mind being killed.
+const grace = 500 * time.Millisecond
+
 // stop asks the program to end, then makes it, and waits for its end.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.done:
-	case <-time.After(2 * time.Second):
+	case <-time.After(grace):
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}

@@ -181,7 +181,7 @@ func run(t testing.TB, audio *Audio, source string, data any, args ...string) *S
 		"-trace_msg", "-message_file", s.messages, "-trace_err", "-error_file", s.errors,
 	}
 	s.process = start(t, "sip-tester", "sipp", append(common, args...)...)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	s.follow.Go(func() { s.direct(ctx) })
 	t.Cleanup(func() {
 		cancel()
@@ -243,20 +243,29 @@ func (s *Sipp) Messages() []Message {
 }
 
 // Await waits for a message that sipp received: a method ("INVITE", "BYE") or
-// the status of a response ("200").
+// the status of a response ("200"). It returns the first.
 func (s *Sipp) Await(ctx context.Context, what string) (Message, error) {
-	var found Message
+	got, err := s.AwaitN(ctx, what, 1)
+	if err != nil {
+		return Message{}, err
+	}
+	return got[0], nil
+}
+
+// AwaitN waits for n such messages; a message that came again counts again.
+func (s *Sipp) AwaitN(ctx context.Context, what string, n int) ([]Message, error) {
+	var found []Message
 	ok := s.process.until(ctx, func() bool {
+		found = nil
 		for _, m := range s.Messages() {
 			if m.Received && (m.Method() == what || m.Status() == what) {
-				found = m
-				return true
+				found = append(found, m)
 			}
 		}
-		return false
+		return len(found) >= n
 	})
 	if !ok {
-		return Message{}, fmt.Errorf("sipp received no %s", what)
+		return found, fmt.Errorf("sipp received %d %s, want %d", len(found), what, n)
 	}
 	return found, nil
 }
