@@ -47,7 +47,7 @@ type sender struct {
 type voice struct {
 	seqOff uint16
 	tsOff  uint32
-	floor  uint16 // earlier sequence numbers belong to a former place
+	floor  uint16 // earlier sequence numbers belong to a former place, or leap
 
 	ssrc uint32    // the speaker's own
 	seq  uint16    // the newest of its numbers
@@ -100,7 +100,13 @@ func (o *sender) speaker() *voice {
 func (o *sender) send(now time.Time, v *voice, h header, event bool, b []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.open || o.speaker() != v {
+	if !o.open {
+		return
+	}
+	if o.speaker() != v {
+		if o.last == v {
+			o.last = nil // what v does not say now is no loss: it begins anew
+		}
 		return
 	}
 	if o.last != v || v.ssrc != h.ssrc || v.leaps(now, h, event) {
@@ -111,6 +117,9 @@ func (o *sender) send(now time.Time, v *voice, h header, event bool, b []byte) {
 	}
 	if int16(h.seq-v.seq) > 0 {
 		v.seq = h.seq
+		if h.seq-v.floor > maxMisorder {
+			v.floor = h.seq - maxMisorder
+		}
 	}
 	if !event && int32(h.ts-v.ts) > 0 {
 		v.ts, v.at = h.ts, now
