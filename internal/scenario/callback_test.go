@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/recording"
+	"github.com/perezvon/perezvon/internal/telephony"
 	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
 )
 
@@ -230,6 +232,7 @@ func TestEitherSideHangsUp(t *testing.T) {
 		s.engine.Phone(clientNumber, telephonytest.Answers(sec))
 		s.ends(t, s.run(t), call.Completed, 20*sec)
 		s.has(t, "20s parted m1 c1 (leg m1 ended by far: BYE)", "20s leg.ended c1 us")
+		s.hasNot(t, "after the call")
 	})
 }
 
@@ -271,6 +274,29 @@ func TestTheManagerHangsUpInTheInstantOfTheClientsAnswer(t *testing.T) {
 			if out.Status == call.ManagerHungUp != (len(s.engine.Talks()) == 0) {
 				t.Errorf("%v, but %d talks", out.Status, len(s.engine.Talks()))
 			}
+		})
+	}
+}
+
+// late is an engine whose client answers although the manager has just gone.
+type late struct{ telephony.Engine }
+
+func (e late) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
+	leg, err := e.Engine.Dial(ctx, d)
+	if d.Listener != nil {
+		d.Listener.Hangup(0)
+	}
+	return leg, err
+}
+
+func TestTheClientIsNotJoinedWithAManagerWhoHasGone(t *testing.T) {
+	for range 50 {
+		try(t, func(t *testing.T, s *stage) {
+			s.wrap = func(e telephony.Engine) telephony.Engine { return late{e} }
+			s.engine.Phone(managerNumber, telephonytest.Answers(0))
+			s.engine.Phone(clientNumber, telephonytest.Answers(sec))
+			s.ends(t, s.run(t), call.ManagerHungUp, 7*sec)
+			s.hasNot(t, "joined")
 		})
 	}
 }
@@ -386,9 +412,11 @@ func TestEndedFromOutside(t *testing.T) {
 		for _, after := range []time.Duration{0, sec, 4 * sec, 6 * sec, 9 * sec, 15 * sec, 25 * sec} {
 			try(t, func(t *testing.T, s *stage) {
 				s.end, s.endAfter = cause.err, after
+				s.packet.Managers = append(s.packet.Managers, callback.ManagerTarget{Number: "+74950000002"})
 				s.engine.Phone(managerNumber, telephonytest.Answers(3*sec))
 				s.engine.Phone(clientNumber, telephonytest.Answers(10*sec))
 				s.ends(t, s.run(t), cause.status, after)
+				s.hasNot(t, "dialing m2")
 			})
 		}
 	}
@@ -463,13 +491,31 @@ func TestTrunksAreTriedInOrderSeparatelyForEachSide(t *testing.T) {
 }
 
 func TestThePersonsOwnAnswerIsNotTriedElsewhere(t *testing.T) {
-	try(t, func(t *testing.T, s *stage) {
-		s.packet.TrunksClient = []string{"a", "b"}
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Refuses(sec, 486).Ringing())
-		s.ends(t, s.run(t), call.ClientBusy, 7*sec)
-		s.hasNot(t, "c1.2")
-	})
+	for _, tt := range []struct {
+		phone     telephonytest.Phone
+		elsewhere bool
+	}{
+		{telephonytest.Refuses(sec, 486).Ringing(), false},
+		{telephonytest.Refuses(sec, 603).Ringing(), false},
+		{telephonytest.Refuses(sec, 480).Ringing(), false},
+		{telephonytest.RingsOn(), false},
+		{telephonytest.Refuses(sec, 480), true},
+		{telephonytest.Refuses(sec, 408), true},
+		{telephonytest.Refuses(sec, 403), true},
+		{telephonytest.Refuses(sec, 404), true},
+		{telephonytest.Refuses(sec, 500), true},
+		{telephonytest.Silent(), true},
+	} {
+		try(t, func(t *testing.T, s *stage) {
+			s.packet.TrunksClient = []string{"a", "b"}
+			s.engine.Phone(managerNumber, telephonytest.Answers(0))
+			s.engine.Phone(clientNumber, tt.phone)
+			s.run(t)
+			if got := len(s.engine.Dials()) == 3; got != tt.elsewhere {
+				t.Errorf("tried elsewhere: %v, want %v\n%s", got, tt.elsewhere, s.timeline())
+			}
+		})
+	}
 }
 
 func TestNoTrunkAtAll(t *testing.T) {

@@ -33,6 +33,7 @@ func TestClientStatuses(t *testing.T) {
 		{"no answer by cause", telephonytest.Refuses(30*sec, 480).Q850(19), call.ClientNoAnswer, 30 * sec},
 		{"phone off", telephonytest.Refuses(3*sec, 480), call.ClientUnavailable, 3 * sec},
 		{"phone off by cause", telephonytest.Refuses(3*sec, 503).Q850(20), call.ClientUnavailable, 3 * sec},
+		{"phone off after it rang", telephonytest.Refuses(3*sec, 503).Q850(18).Ringing(), call.ClientNoAnswer, 3 * sec},
 		{"out of order", telephonytest.Refuses(0, 502).Q850(27), call.ClientUnavailable, 0},
 		{"unknown", telephonytest.Refuses(0, 404), call.ClientUnknown, 0},
 		{"unknown everywhere", telephonytest.Refuses(0, 604), call.ClientUnknown, 0},
