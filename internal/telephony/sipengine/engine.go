@@ -53,6 +53,8 @@ type Engine struct {
 	tasks tasks         // all goroutines but the read loops
 	gone  chan struct{} // closed when the sockets are: nobody need be waited for
 
+	closing sync.Once
+
 	mu      sync.Mutex
 	dialogs map[dialogID]*leg
 	legs    map[*leg]struct{}
@@ -118,7 +120,8 @@ func (e *Engine) Reload(ctx context.Context) error {
 }
 
 // Stop ends every call, waits for what was said to be heard, and closes the
-// sockets. When ctx ends first the rest is cut off, and its cause returned.
+// sockets. When ctx ends first the rest is cut off, and its cause returned. A
+// second Stop waits likewise and does nothing.
 func (e *Engine) Stop(ctx context.Context) error {
 	if e.transport == nil {
 		return nil // never started
@@ -145,13 +148,15 @@ func (e *Engine) Stop(ctx context.Context) error {
 
 // close ends transactions and sockets and waits for the read loops.
 func (e *Engine) close() {
-	close(e.gone)
-	e.transactions.Close()
-	for _, s := range e.sockets {
-		_ = s.Close() // nothing can be done about it
-	}
-	_ = e.transport.Close()
-	e.loops.Wait()
+	e.closing.Do(func() {
+		close(e.gone)
+		e.transactions.Close()
+		for _, s := range e.sockets {
+			_ = s.Close() // nothing can be done about it
+		}
+		_ = e.transport.Close()
+		e.loops.Wait()
+	})
 }
 
 // Addr is the address that SIP over UDP (and TCP, at the same port) is served

@@ -364,6 +364,7 @@ func (s *session) inDialog(method string, cseq int, extra, body string) {
 		s.seq = max(s.seq, 1) + 1
 		cseq = s.seq
 	}
+	s.seq = max(s.seq, cseq)
 	if body != "" && !strings.Contains(extra, "Content-Type") {
 		extra += sdpHeader
 	}
@@ -426,3 +427,15 @@ func mediaAddr(t *testing.T, body string) netip.AddrPort {
 	}
 	return s.Addr
 }
+
+// requestWithin waits longer than request does.
+func (p *peer) requestWithin(method sip.RequestMethod, within time.Duration) *sip.Request {
+	p.w.Helper()
+	m, ok := p.next(within).(*sip.Request)
+	if !ok || m.Method != method {
+		p.w.Fatalf("got %v, want %s", m, method)
+	}
+	return m
+}
+
+func netipAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

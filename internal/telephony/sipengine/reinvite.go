@@ -51,6 +51,7 @@ func (l *leg) onReinvite(req *sip.Request, tx *sip.ServerTx) {
 // onUpdate takes an UPDATE (RFC 3311): the same without an ACK, and mostly
 // without a description, as a sign of life.
 func (l *leg) onUpdate(req *sip.Request, tx *sip.ServerTx) {
+	l.awaitAck()
 	if res := l.notNow(req); res != nil {
 		l.e.respond(tx, res)
 		return
@@ -75,10 +76,11 @@ func (l *leg) notNow(req *sip.Request) *sip.Response {
 	l.mu.Lock()
 	inviting, open, early := l.inviting, len(l.acks) > 0, l.since.IsZero()
 	l.mu.Unlock()
+	changes := req.IsInvite() || sdpOf(req) != nil
 	switch {
-	case inviting: // glare (RFC 3261 §14.2, RFC 3311 §5.2)
+	case inviting && changes: // glare (RFC 3261 §14.2, RFC 3311 §5.2)
 		return sip.NewResponseFromRequest(req, sip.StatusRequestPending, "Request Pending", nil)
-	case open || early:
+	case open && changes || early:
 		res := sip.NewResponseFromRequest(req, sip.StatusInternalServerError, "Not Yet", nil)
 		res.AppendHeader(sip.NewHeader("Retry-After", "1"))
 		return res
@@ -89,7 +91,7 @@ func (l *leg) notNow(req *sip.Request) *sip.Response {
 	return l.e.tooBrief(req)
 }
 
-// awaitAck lets an ACK that came together with a re-INVITE go first.
+// awaitAck lets an ACK that came together with a change of the call go first.
 func (l *leg) awaitAck() {
 	l.mu.Lock()
 	var open []*unacked
