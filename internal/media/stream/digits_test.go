@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +22,7 @@ const allKeys = "0123456789*#ABCD"
 
 // pad notes the keys that a stream tells.
 type pad struct {
+	mu      sync.Mutex
 	keys    []byte
 	methods map[string]bool
 	at      []time.Time
@@ -27,10 +31,19 @@ type pad struct {
 func (p *pad) options() stream.Options {
 	p.methods = map[string]bool{}
 	return stream.Options{OnDigit: func(key byte, at time.Time, method string) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.keys = append(p.keys, key)
 		p.methods[method] = true
 		p.at = append(p.at, at)
 	}}
+}
+
+// told is what came so far; the keys, when, and by which methods.
+func (p *pad) told() (keys string, at []time.Time, methods string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return string(p.keys), slices.Clone(p.at), strings.Join(slices.Collect(maps.Keys(p.methods)), " ")
 }
 
 func TestEachKeyIsToldOnceWhateverPacketsAreLost(t *testing.T) {
@@ -56,20 +69,22 @@ func TestEachKeyIsToldOnceWhateverPacketsAreLost(t *testing.T) {
 					time.Sleep(60 * time.Millisecond)
 					p.Press(allKeys[i], lose)
 					time.Sleep(60 * time.Millisecond)
-					if len(got.at) != 2*(i+1) {
-						t.Fatalf("%c pressed twice: got %q so far", allKeys[i], got.keys)
+					keys, at, _ := got.told()
+					if len(at) != 2*(i+1) {
+						t.Fatalf("%c pressed twice: got %q so far", allKeys[i], keys)
 					}
-					if d := got.at[2*i].Sub(pressed); d > 160*time.Millisecond || lose == nil && d != 0 {
+					if d := at[2*i].Sub(pressed); d > 160*time.Millisecond || lose == nil && d != 0 {
 						t.Errorf("%c told after %v", allKeys[i], d)
 					}
 				}
-				for i, k := range got.keys {
-					if k != allKeys[i/2] {
-						t.Fatalf("got %q", got.keys)
+				keys, _, methods := got.told()
+				for i := range keys {
+					if keys[i] != allKeys[i/2] {
+						t.Fatalf("got %q", keys)
 					}
 				}
-				if !got.methods[stream.MethodRFC4733] || len(got.methods) != 1 {
-					t.Errorf("methods %v", got.methods)
+				if methods != stream.MethodRFC4733 {
+					t.Errorf("methods %v", methods)
 				}
 			})
 		})
@@ -86,8 +101,8 @@ func TestKeysOverABadNetwork(t *testing.T) {
 			p.Press(want[i], nil)
 			time.Sleep(200 * time.Millisecond)
 		}
-		if string(got.keys) != want {
-			t.Errorf("got %q, want %q", got.keys, want)
+		if keys, _, _ := got.told(); keys != want {
+			t.Errorf("got %q, want %q", keys, want)
 		}
 	})
 }
@@ -225,12 +240,12 @@ func TestInbandKeysAreFoundOnlyWithoutTelephoneEvent(t *testing.T) {
 					if err := far.SendDigits(t.Context(), "159#"); err != nil {
 						t.Fatal(err)
 					}
-					want := "159#"
+					want, by := "159#", stream.MethodInband
 					if agreed {
-						want = ""
+						want, by = "", ""
 					}
-					if string(got.keys) != want || !agreed && !got.methods[stream.MethodInband] {
-						t.Errorf("got %q by %v, want %q", got.keys, got.methods, want)
+					if keys, _, methods := got.told(); keys != want || methods != by {
+						t.Errorf("got %q by %q, want %q by %q", keys, methods, want, by)
 					}
 				})
 			})
@@ -276,16 +291,16 @@ func TestKeysPassThroughAJoin(t *testing.T) {
 				defer part()
 				time.Sleep(time.Second)
 				for _, k := range []byte("15#") {
-					before := rec.packets
+					before := rec.count()
 					pa.Press(k, nil)
-					if rec.packets > before+1 {
+					if rec.count() > before+1 {
 						t.Error("the key's packets are in the recording")
 					}
 					time.Sleep(300 * time.Millisecond)
 				}
 				time.Sleep(time.Second)
-				if string(got.keys) != "15#" {
-					t.Errorf("told of %q", got.keys)
+				if keys, _, _ := got.told(); keys != "15#" {
+					t.Errorf("told of %q", keys)
 				}
 				if got := pb.Keys(); got != c.asEvent {
 					t.Errorf("the peer got events %q, want %q", got, c.asEvent)

@@ -48,6 +48,12 @@ func (r *track) note(at time.Time, event string) {
 	r.notes = append(r.notes, note{at, event})
 }
 
+func (r *track) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.packets
+}
+
 func (r *track) events() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -237,6 +243,8 @@ func TestPromptGoesBeforeThePeerAndIsNotedInTheRecording(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []note{{start, "start prompt"}, {start.Add(time.Second), "end prompt"}}
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
 		if !slices.EqualFunc(rec.notes, want, func(x, y note) bool { return x.At.Equal(y.At) && x.Event == y.Event }) {
 			t.Errorf("the track was told %v, want %v", rec.notes, want)
 		}
@@ -257,7 +265,9 @@ func TestARecordingThatBeginsWithinAPromptIsToldOfIt(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		rec := &track{}
 		s.Record(rec)
-		<-done
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
 		if len(rec.notes) != 2 || !rec.notes[0].At.Equal(start) {
 			t.Errorf("the track was told %v", rec.notes)
 		}
