@@ -38,7 +38,7 @@ func newRig(t *testing.T) *telephonytest.Rig {
 	calls := make(chan telephony.Leg, 4)
 	r := &telephonytest.Rig{
 		Outside: [2]telephonytest.Outside{
-			{Trunk: "one", SIPPhone: telephonytest.NewSIPPhone(t, 600)},
+			{Trunk: "one", Password: "carrier's", SIPPhone: telephonytest.NewSIPPhone(t, 600)},
 			{Trunk: "two", SIPPhone: telephonytest.NewSIPPhone(t, 850)},
 		},
 		Extension: "101", Password: "secret", Operator: telephonytest.NewSIPPhone(t, 1100),
@@ -50,6 +50,7 @@ func newRig(t *testing.T) *telephonytest.Rig {
 	for _, o := range r.Outside {
 		p.trunks = append(p.trunks, directory.Trunk{
 			Name: o.Trunk, Host: o.Addr().Addr().String(), Port: int(o.Addr().Port()), Codecs: []string{"PCMA", "PCMU", "G722"},
+			Username: "acme", Password: o.Password,
 		})
 	}
 	e, err := sipengine.New(sipengine.Config{

@@ -34,9 +34,10 @@ type Rig struct {
 	Patience time.Duration
 }
 
-// Outside is a carrier and the trunk that leads to it.
+// Outside is a carrier and the trunk that leads to it. Password is that of the
+// trunk's account there.
 type Outside struct {
-	Trunk string
+	Trunk, Password string
 	*SIPPhone
 }
 
@@ -61,6 +62,7 @@ func Exercise(t *testing.T, newRig func(t *testing.T) *Rig) {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
 					c.run(t, newRig(t))
 				})
 			}

@@ -138,6 +138,22 @@ func (p *SIPPhone) transact(req *sip.Request, to netip.AddrPort, a account, c *f
 	return nil
 }
 
+// proves tells whether a request's credentials are made with a password.
+func proves(req *sip.Request, password string) bool {
+	h := req.GetHeader("Proxy-Authorization")
+	if h == nil {
+		return false
+	}
+	got, err := digest.ParseCredentials(h.Value())
+	if err != nil {
+		return false
+	}
+	want, err := digest.Digest(&digest.Challenge{Realm: got.Realm, Nonce: got.Nonce, QOP: []string{got.QOP}}, digest.Options{
+		Method: string(req.Method), URI: got.URI, Username: got.Username, Password: password, Cnonce: got.Cnonce, Count: got.Nc,
+	})
+	return err == nil && got.Response == want.Response
+}
+
 // exchange is one transaction.
 func (p *SIPPhone) exchange(req *sip.Request, to netip.AddrPort, c *farCall) *sip.Response {
 	p.mu.Lock()
@@ -274,7 +290,11 @@ func (p *SIPPhone) description(c *farCall) []byte {
 		add("a=rtpmap:%d telephone-event/8000", mediatest.EventPT)
 		add("a=fmtp:%d 0-15", mediatest.EventPT)
 	}
-	add("a=sendrecv")
+	direction := "sendrecv"
+	if c.held {
+		direction = "sendonly"
+	}
+	add("a=%s", direction)
 	return []byte(strings.Join(lines, "\r\n") + "\r\n")
 }
 

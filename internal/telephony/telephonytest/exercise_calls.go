@@ -155,7 +155,7 @@ func inboundCases() []exercise {
 			if got, _ := keys(t, l, 1); got != "7" {
 				t.Errorf("key %q", got)
 			}
-			caller.Hangup()
+			caller.Hangup("")
 			if h := ends(t, l); h.By != telephony.ByFar {
 				t.Errorf("%+v", h)
 			}
@@ -188,6 +188,20 @@ func inboundCases() []exercise {
 		}},
 		refusedInbound("refused with a code", 486, 486),
 		refusedInbound("refused without one is declined", 0, 603),
+		{"without a codec in common", func(t *testing.T, r *Rig) {
+			caller := r.Outside[0]
+			caller.Behave(Manner{Foreign: true})
+			caller.Call(r.Server, number, "", "100")
+			l := incoming(t, r)
+			if err := l.Answer(t.Context()); err == nil {
+				t.Error("answered")
+			}
+			is(t, caller.SIPPhone, PhoneIdle)
+			if caller.Final() != 488 {
+				t.Errorf("final %d", caller.Final())
+			}
+			ends(t, l)
+		}},
 		{"the caller gives up", func(t *testing.T, r *Rig) {
 			caller := r.Outside[0]
 			caller.Call(r.Server, number, "", "100")
@@ -267,7 +281,7 @@ func deviceCases() []exercise {
 				t.Fatal(err)
 			}
 			state(telephony.InUse)
-			r.Operator.Hangup()
+			r.Operator.Hangup("")
 			state(telephony.NotInUse)
 			if code := r.Operator.Register(r.Server, r.Extension, r.Password, 0); code != 200 {
 				t.Fatalf("unregister: %d", code)

@@ -28,8 +28,8 @@ func dialCases() []exercise {
 			if l.Context().Err() != nil {
 				t.Fatal("the leg has ended before the call")
 			}
-			far.Hangup()
-			if h := ends(t, l); h.By != telephony.ByFar || h.Leg != "c1" || h.Reason == "" {
+			far.Hangup(`Q.850;cause=16;text="Normal"`)
+			if h := ends(t, l); h.By != telephony.ByFar || h.Leg != "c1" || h.Reason == "" || h.Q850 != 16 {
 				t.Errorf("%+v", h)
 			}
 		}},
@@ -64,8 +64,63 @@ func dialCases() []exercise {
 			if from.Address.User != number || !strings.Contains(from.DisplayName, "Eve") {
 				t.Errorf("From %v", from)
 			}
-			r.Operator.Hangup()
+			r.Operator.Hangup("")
 			ends(t, l)
+		}},
+		{"the first of an operator's phones to answer wins, the other is cancelled", func(t *testing.T, r *Rig) {
+			other := twoPhones(t, r)
+			r.Operator.Behave(Manner{})
+			other.Behave(Manner{Answers: true, After: 100 * time.Millisecond})
+			l := dial(t, r, telephony.Dial{Leg: "m1", Operator: r.Extension})
+			hearsFrom(t, l, other.Tone())
+			eventually(t, "the other phone is cancelled", r.Operator.Cancelled)
+			is(t, r.Operator, PhoneIdle)
+			is(t, other, PhoneTalking)
+		}},
+		{"of two phones that answer in the same instant one is hung up", func(t *testing.T, r *Rig) {
+			other := twoPhones(t, r)
+			both := Manner{Answers: true, After: 50 * time.Millisecond, CrossesCancel: true}
+			r.Operator.Behave(both)
+			other.Behave(both)
+			l := dial(t, r, telephony.Dial{Leg: "m1", Operator: r.Extension})
+			eventually(t, "one is hung up", func() bool { return r.Operator.HungUp() != other.HungUp() })
+			winner, loser := r.Operator, other
+			if winner.HungUp() {
+				winner, loser = other, r.Operator
+			}
+			is(t, loser, PhoneIdle)
+			is(t, winner, PhoneTalking)
+			hearsFrom(t, l, winner.Tone())
+		}},
+		{"a decline on one phone speaks for all", func(t *testing.T, r *Rig) {
+			other := twoPhones(t, r)
+			r.Operator.Behave(Manner{})
+			other.Behave(Manner{Refuses: 603, After: 50 * time.Millisecond})
+			if err := fails(t, r, telephony.Dial{Leg: "m1", Operator: r.Extension}); err.Code != 603 {
+				t.Errorf("%v", err)
+			}
+			eventually(t, "the other phone is cancelled", r.Operator.Cancelled)
+		}},
+		{"a trunk that asks for the password gets it", func(t *testing.T, r *Rig) {
+			far := r.Outside[0]
+			far.Behave(Manner{Demands: far.Password, Answers: true})
+			l := dial(t, r, out(far, "c1"))
+			far.Hangup("")
+			ends(t, l)
+		}},
+		{"a trunk with another password refuses", func(t *testing.T, r *Rig) {
+			r.Outside[0].Behave(Manner{Demands: "another", Answers: true})
+			if err := fails(t, r, out(r.Outside[0], "c1")); err.Code != 407 || err.Phase != telephony.PhaseTrying {
+				t.Errorf("%v", err)
+			}
+		}},
+		{"an acknowledgement that was lost is sent again", func(t *testing.T, r *Rig) {
+			r.Outside[0].Behave(Manner{Answers: true, DropsAck: true})
+			l := dial(t, r, out(r.Outside[0], "c1"))
+			eventually(t, "the answer is acknowledged", r.Outside[0].Acked)
+			if l.Context().Err() != nil {
+				t.Error("the leg has ended")
+			}
 		}},
 		{"progress is told in order", func(t *testing.T, r *Rig) {
 			far := r.Outside[0]
@@ -118,7 +173,7 @@ func dialCases() []exercise {
 			// A CANCEL must wait for a provisional response (RFC 3261 §9.1).
 			r.Outside[0].Behave(Manner{Wait: 300 * time.Millisecond})
 			giveUp(t, r, func() { is(t, r.Outside[0].SIPPhone, PhoneRinging) })
-			if r.Outside[0].Cancelled() {
+			if within(150*time.Millisecond, r.Outside[0].Cancelled) {
 				t.Error("cancelled too early")
 			}
 			eventually(t, "cancelled at the first word", r.Outside[0].Cancelled)
@@ -141,6 +196,25 @@ func dialCases() []exercise {
 			is(t, r.Outside[0].SIPPhone, PhoneIdle)
 		}},
 	}, refusals())
+}
+
+// twoPhones registers a second phone for the operator.
+func twoPhones(t *testing.T, r *Rig) (other *SIPPhone) {
+	t.Helper()
+	register(t, r)
+	if code := r.Stranger.Register(r.Server, r.Extension, r.Password, 300); code != 200 {
+		t.Fatalf("REGISTER: %d", code)
+	}
+	return r.Stranger
+}
+
+// hearsFrom wants a tone to be what comes from the leg's phone.
+func hearsFrom(t *testing.T, l telephony.Leg, freq float64) {
+	t.Helper()
+	k := &track{}
+	l.Record(k)
+	eventually(t, "the phone's tone comes", func() bool { return k.has(freq) })
+	l.Record(nil)
 }
 
 var errGivenUp = errors.New("the test gave up")
@@ -230,13 +304,13 @@ func listenerCases() []exercise {
 			manager, client := r.Outside[0], r.Outside[1]
 			m := answered(t, r, manager, "m1")
 			d := out(client, "c1")
-			d.Listener, d.Ringback = m, telephony.Prompt{Clip: tone.Ringback(), Loop: true}
+			d.Listener, d.Ringback = m, prompt(promptTone, time.Minute)
 			done := begun(func() error {
 				_, err := r.Engine.Dial(t.Context(), d)
 				return err
 			})
 			is(t, client.SIPPhone, PhoneRinging)
-			hears(t, manager.SIPPhone, 425)
+			hears(t, manager.SIPPhone, promptTone)
 			client.Refuse(486)
 			if err := result(t, done); err == nil {
 				t.Fatal("answered")

@@ -33,6 +33,10 @@ type Manner struct {
 	// Reason a Reason header of it.
 	Refuses int
 	Reason  string
+	// Demands is the password that a caller must prove it knows (407).
+	Demands string
+	// DropsAck loses the first ACK.
+	DropsAck bool
 	// CrossesCancel: when it is cancelled it has just picked up.
 	CrossesCancel bool
 	// Codec is the one it speaks; default PCMA. Foreign: one nobody else does.
@@ -85,6 +89,8 @@ type farCall struct {
 	manner    Manner
 	media     *mediatest.Phone
 	acked     bool
+	acks      int
+	held      bool
 	cancelled bool // a CANCEL came
 	byes      int  // BYEs that came
 	says      []int
@@ -214,14 +220,49 @@ func (p *SIPPhone) ringing(f func(*farCall)) {
 	}
 }
 
-// Hangup ends the call with BYE.
-func (p *SIPPhone) Hangup() {
+// Hangup ends the call with BYE. reason, if not empty, is its Reason header.
+func (p *SIPPhone) Hangup(reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.state == PhoneTalking {
-		p.send(p.inDialog(p.call, sip.BYE), p.call.peer)
-		p.over(p.call)
+	if p.state != PhoneTalking {
+		return
 	}
+	bye := p.inDialog(p.call, sip.BYE)
+	if reason != "" {
+		bye.AppendHeader(sip.NewHeader("Reason", reason))
+	}
+	p.send(bye, p.call.peer)
+	p.over(p.call)
+}
+
+// Hold puts the call on hold or takes it off, and waits for the final status
+// of the re-INVITE, which it returns. Meanwhile the phone is silent.
+func (p *SIPPhone) Hold(on bool) int {
+	p.mu.Lock()
+	if p.state != PhoneTalking {
+		p.mu.Unlock()
+		return 0
+	}
+	c := p.call
+	c.held = on
+	c.media.Mute(on)
+	req := p.inDialog(c, sip.INVITE)
+	req.AppendHeader(&sip.ContactHeader{Address: p.contact()})
+	req.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
+	req.SetBody(p.description(c))
+	p.mu.Unlock()
+	res := p.exchange(req, c.peer, nil)
+	if res == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if res.IsSuccess() {
+		ack := p.inDialog(c, sip.ACK)
+		ack.CSeq().SeqNo = req.CSeq().SeqNo
+		p.write(ack.String(), c.peer)
+	}
+	return res.StatusCode
 }
 
 // Die lets the phone vanish from its call without a word.
@@ -309,7 +350,8 @@ func (p *SIPPhone) request(req *sip.Request, from netip.AddrPort) {
 		p.invited(req, from)
 	case req.Method == sip.ACK:
 		if mine {
-			c.acked = true
+			c.acks++
+			c.acked = c.acks > 1 || !c.manner.DropsAck
 		}
 	case !mine:
 		p.respond(req, 481, "", nil)
@@ -330,6 +372,12 @@ func (p *SIPPhone) request(req *sip.Request, from netip.AddrPort) {
 func (p *SIPPhone) invited(req *sip.Request, from netip.AddrPort) {
 	if p.state != PhoneIdle {
 		p.respond(req, 486, "", nil)
+		return
+	}
+	if p.manner.Demands != "" && !proves(req, p.manner.Demands) {
+		res := sip.NewResponseFromRequest(req, 407, "Prove It", nil)
+		res.AppendHeader(sip.NewHeader("Proxy-Authenticate", `Digest realm="test", nonce="`+rand.Text()+`", qop="auth"`))
+		p.write(res.String(), from)
 		return
 	}
 	c := &farCall{invite: req, local: rand.Text(), peer: from, cseq: 1, manner: p.manner}

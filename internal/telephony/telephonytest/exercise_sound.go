@@ -85,7 +85,7 @@ func playCases() []exercise {
 			l := answered(t, r, r.Outside[0], "m1")
 			done := begun(func() error { return l.Play(t.Context(), prompt(promptTone, time.Minute)) })
 			hears(t, r.Outside[0].SIPPhone, promptTone)
-			r.Outside[0].Hangup()
+			r.Outside[0].Hangup("")
 			if h := hangup(t, result(t, done)); h.By != telephony.ByFar || h.Leg != "m1" {
 				t.Errorf("%+v", h)
 			}
@@ -121,7 +121,7 @@ func joinCases() []exercise {
 			hears(t, two, three.Tone())
 			hears(t, three, two.Tone())
 			hearsNothing(t, one, 100*time.Millisecond)
-			three.Hangup()
+			three.Hangup("")
 			if h := hangup(t, result(t, done)); h.Leg != "m2" || h.By != telephony.ByFar {
 				t.Errorf("%+v", h)
 			}
@@ -132,9 +132,41 @@ func joinCases() []exercise {
 				}
 			}
 		}},
+		{"outlives a hold by the far side", func(t *testing.T, r *Rig) {
+			register(t, r)
+			r.Operator.Behave(Manner{Answers: true})
+			a, b := dial(t, r, telephony.Dial{Leg: "m1", Operator: r.Extension}), answered(t, r, r.Outside[0], "c1")
+			one, two := r.Operator, r.Outside[0].SIPPhone
+			done := begun(func() error { return r.Engine.Join(t.Context(), a, b) })
+			hears(t, one, two.Tone())
+			if code := one.Hold(true); code != 200 {
+				t.Fatalf("hold: %d", code)
+			}
+			hearsNothing(t, one, time.Second)
+			hearsNothing(t, two, time.Second)
+			if s := r.Engine.DeviceState(r.Extension); s != telephony.OnHold {
+				t.Errorf("device state %s", s)
+			}
+			// A phone on hold sends nothing, and is not dead.
+			if within(2*r.Patience+500*time.Millisecond, func() bool { return a.Context().Err() != nil || b.Context().Err() != nil }) {
+				t.Fatalf("%v, %v", context.Cause(a.Context()), context.Cause(b.Context()))
+			}
+			if code := one.Hold(false); code != 200 {
+				t.Fatalf("resume: %d", code)
+			}
+			hears(t, one, two.Tone())
+			hears(t, two, one.Tone())
+			if s := r.Engine.DeviceState(r.Extension); s != telephony.InUse {
+				t.Errorf("device state %s", s)
+			}
+			two.Hangup("")
+			if h := hangup(t, result(t, done)); h.Leg != "c1" {
+				t.Errorf("%+v", h)
+			}
+		}},
 		{"with a leg that has ended returns its end", func(t *testing.T, r *Rig) {
 			a, b := answered(t, r, r.Outside[0], "m1"), answered(t, r, r.Outside[1], "c1")
-			r.Outside[1].Hangup()
+			r.Outside[1].Hangup("")
 			ends(t, b)
 			if h := hangup(t, result(t, begun(func() error { return r.Engine.Join(t.Context(), a, b) }))); h.Leg != "c1" {
 				t.Errorf("%+v", h)

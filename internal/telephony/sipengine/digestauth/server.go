@@ -24,11 +24,11 @@ type Config struct {
 	// An error (the directory cannot be asked) is answered with 500.
 	Lookup func(ctx context.Context, user string) (password string, ok bool, err error)
 	// Algorithms are offered, one challenge each, in this order. Default: MD5
-	// alone. RFC 8760 would have SHA-256 first, and phones look at the first
-	// challenge only or give up at one they do not know: sipp 3.6.1 and baresip
-	// 1.0 know MD5 only, so a SHA-256 challenge in front locks them out, and
-	// carriers' boxes behave alike. What SHA-256 would protect, the password
-	// against who reads the wire, TLS protects better.
+	// alone. RFC 8760 would have SHA-256 first, and that locks phones out, as
+	// was tried: baresip 1.0 gives up when any challenge is SHA-256, sipp 3.6.1
+	// when the first one is; Asterisk and everybody else take MD5. What SHA-256
+	// would protect, the password against who reads the wire, TLS protects
+	// better.
 	Algorithms []Algorithm
 	// NonceTTL is how long a nonce may be used. Default 5 minutes.
 	NonceTTL time.Duration
