@@ -258,3 +258,37 @@ func TestWhereTheCallsGo(t *testing.T) {
 		t.Errorf("got %v, want none", got)
 	}
 }
+
+// Whatever comes in is refused with the fields' names, or is what it says:
+// normalising it again changes nothing.
+func FuzzPacket(f *testing.F) {
+	for _, p := range []Packet{{}, smallest(), full()} {
+		b, err := json.Marshal(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"managers":"101^5_8 495 123-45-67","client":"+7(916)1234567^1","status_url":"http://[::1%25a]/"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p Packet
+		if json.Unmarshal(b, &p) != nil {
+			return
+		}
+		once, err := p.Normalize("RU")
+		if err != nil {
+			var bad invalid.Error
+			if !errors.As(err, &bad) || len(bad) == 0 {
+				t.Fatalf("%T", err)
+			}
+			return
+		}
+		twice, err := once.Normalize("RU")
+		if err != nil {
+			t.Fatalf("taken once, refused the second time: %v", err)
+		}
+		if d := cmp.Diff(once, twice); d != "" {
+			t.Error(d)
+		}
+	})
+}
