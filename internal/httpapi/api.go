@@ -1,0 +1,154 @@
+// Package httpapi is the server's JSON API: callbacks, calls, recordings, live
+// events, trunks and operators, with keys, limits and its own OpenAPI document.
+// Errors are RFC 9457 problem details that name the field.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/dispatch"
+	"github.com/perezvon/perezvon/internal/httpapi/access"
+	"github.com/perezvon/perezvon/internal/store"
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// Store is what the API reads and what it lets an administrator set. What is
+// not there is store.ErrNotFound.
+type Store interface {
+	Callback(ctx context.Context, account, id string) (callback.Record, error)
+	Call(ctx context.Context, account, id string) (call.Call, error)
+	Calls(ctx context.Context, account string, page store.Page, filter store.CallFilter) ([]call.Call, string, error)
+	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
+
+	Trunks(ctx context.Context, account string) ([]directory.Trunk, error)
+	Trunk(ctx context.Context, account, name string) (directory.Trunk, error)
+	PutTrunk(ctx context.Context, account string, t directory.Trunk) (created bool, err error)
+	DeleteTrunk(ctx context.Context, account, name string) error
+
+	Operators(ctx context.Context, account string) ([]directory.Operator, error)
+	Operator(ctx context.Context, account, extension string) (directory.Operator, error)
+	PutOperator(ctx context.Context, account string, o directory.Operator) (created bool, err error)
+	DeleteOperator(ctx context.Context, account, extension string) error
+}
+
+// Calls makes and ends calls.
+type Calls interface {
+	// Accept stores a callback and starts it. The error is an invalid.Error,
+	// dispatch.ErrDraining or dispatch.ErrKeyReused, or a failure.
+	Accept(ctx context.Context, account string, p callback.Packet, raw []byte, idempotencyKey string) (dispatch.Accepted, error)
+	Cancel(ctx context.Context, account, id string) error
+	CancelCall(ctx context.Context, account, callID string) error
+}
+
+// Phones tells what the engine knows of trunks and phones.
+type Phones interface {
+	// Trunk is the state of a trunk, false if the engine does not know it.
+	Trunk(name string) (TrunkState, bool)
+	DeviceState(extension string) telephony.DeviceState
+	// Contacts are the addresses of the operator's registered phones.
+	Contacts(extension string) []string
+	// Reload lets the engine take over what changed among the trunks.
+	Reload(ctx context.Context) error
+}
+
+// TrunkState is what the engine has seen of a trunk.
+type TrunkState struct {
+	Registered *bool  `json:"registered,omitempty" doc:"Of trunks that register: whether the carrier has accepted it"`
+	Healthy    *bool  `json:"healthy,omitempty" doc:"Of trunks with a health check: whether the last one was answered"`
+	Channels   int    `json:"channels" doc:"Calls through the trunk now"`
+	Reason     string `json:"reason,omitempty" doc:"Why it is not registered or not healthy"`
+}
+
+// Config is what an API is made of. All fields are needed unless they say
+// otherwise.
+type Config struct {
+	Store  Store
+	Calls  Calls
+	Phones Phones
+	Feed   *Feed
+	Door   *access.Door
+	// Recordings is the folder of a call's recording: recording.wav and
+	// peaks.json are there once it is ready.
+	Recordings func(callID string) string
+	// Region is whose customs numbers in queries follow (ISO 3166-1).
+	Region string
+	// PublicURL is what links start with, without a slash at the end.
+	PublicURL string
+	// Ready is nil while the server can take calls, otherwise why it cannot.
+	Ready func() error
+	// Metrics serves /metrics; MetricsAuth: with a key only.
+	Metrics     http.Handler
+	MetricsAuth bool
+	// Version is the server's, for the document.
+	Version string
+	Logger  *slog.Logger
+}
+
+// API serves the doors. Make it with New.
+type API struct {
+	c       Config
+	mux     *http.ServeMux
+	api     huma.API
+	encoder *encoder
+	csrf    *http.CrossOriginProtection
+
+	changing sync.Mutex    // of trunks and operators: one change at a time
+	stopping chan struct{} // closed when the server is stopped: streams end
+}
+
+// New makes the API.
+func New(c Config) *API {
+	a := &API{c: c, mux: http.NewServeMux(), encoder: newEncoder(), csrf: http.NewCrossOriginProtection(), stopping: make(chan struct{})}
+	a.api = humago.New(a.mux, a.document())
+	a.api.UseMiddleware(a.guard)
+	a.callbacks()
+	a.calls()
+	a.events()
+	a.recordings()
+	a.trunks()
+	a.operators()
+	a.health()
+	a.docs()
+	return a
+}
+
+// Mux is where the API hangs its doors; the console adds its pages.
+func (a *API) Mux() *http.ServeMux { return a.mux }
+
+// Handler is everything hung on Mux, behind what all answers share.
+func (a *API) Handler() http.Handler { return secure(a.logged(problemsOnly(a.mux))) }
+
+// OpenAPI is the document of the API, as JSON.
+func (a *API) OpenAPI() ([]byte, error) { return a.api.OpenAPI().MarshalJSON() }
+
+func (a *API) document() huma.Config {
+	c := huma.DefaultConfig("Perezvon", a.c.Version)
+	c.CreateHooks = nil // no $schema in bodies
+	c.DocsPath = ""     // ours loads nothing from elsewhere
+	c.SchemasPath = ""
+	c.Transformers = []huma.Transformer{maskValues}
+	c.RejectUnknownQueryParameters = true
+	c.Info.Description = "Calls managers and clients, joins them, and tells what happened. Times are RFC 3339 in UTC with milliseconds; numbers are E.164 with +. " +
+		"Errors are problem details (RFC 9457): `errors[].location` names the field. Lists take `limit` and `cursor` and answer `{items, next_cursor}`."
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"key": {Type: "http", Scheme: "bearer", Description: "An API key with the right `read`, `calls` or `admin`; each includes the one before."},
+	}
+	c.Tags = []*huma.Tag{
+		{Name: "callbacks", Description: "Call a manager, then the client, and join them."},
+		{Name: "calls", Description: "What happened and is happening."},
+		{Name: "events", Description: "Everything live."},
+		{Name: "trunks", Description: "SIP routes to carriers and PBXes."},
+		{Name: "operators", Description: "People with an extension, whose phones register here."},
+		{Name: "server", Description: "Its health."},
+	}
+	return c
+}

@@ -1,0 +1,124 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/httpapi/access"
+)
+
+type callbackInput struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key returns the first answer and calls nobody again"`
+	RawBody        []byte
+}
+
+type acceptedView struct {
+	ID     string `json:"id" doc:"Of the callback"`
+	CallID string `json:"call_id" doc:"Of its first call"`
+	LogURL string `json:"log_url" doc:"The call's log: a page for browsers, JSON for programs"`
+}
+
+type callbackView struct {
+	ID        string        `json:"id"`
+	State     string        `json:"state" enum:"queued,running,scheduled,done,cancelled"`
+	Client    string        `json:"client" doc:"E.164"`
+	Attempts  []attemptView `json:"attempts" nullable:"false"`
+	NextAt    *Time         `json:"next_attempt_at" nullable:"true"`
+	CreatedAt Time          `json:"created_at"`
+}
+
+type attemptView struct {
+	Attempt int      `json:"attempt" doc:"From 1"`
+	CallID  string   `json:"call_id"`
+	Status  *outcome `json:"status" doc:"null while the call lives"`
+	LogURL  string   `json:"log_url"`
+}
+
+// IDInput is the path of one thing.
+type IDInput struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (a *API) callbacks() {
+	packet := newBody[callback.Packet](a.api.OpenAPI().Components.Schemas)
+	packet.either("managers", a.managersSchema())
+
+	create := packet.operation(huma.Operation{
+		OperationID: "create-callback", Method: http.MethodPost, Path: "/api/v1/callbacks", Tags: []string{"callbacks"},
+		Summary:       "Order a callback",
+		Description:   "Stored before it is answered. The managers are called, then the client; everything about the attempt is in the packet.",
+		DefaultStatus: http.StatusAccepted, Metadata: right(access.Calls), Security: security,
+		Errors: append([]int{http.StatusServiceUnavailable}, refusals...),
+	})
+	huma.Register(a.api, create, func(ctx context.Context, in *callbackInput) (*output[acceptedView], error) {
+		p, err := packet.read(ctx, in.RawBody)
+		if err != nil {
+			return nil, err
+		}
+		accepted, err := a.c.Calls.Accept(ctx, account(ctx), p, bytes.Clone(in.RawBody), in.IdempotencyKey)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &output[acceptedView]{acceptedView{accepted.ID, accepted.CallID, a.logURL(accepted.CallID)}}, nil
+	})
+	packet.publish(a.api, create)
+
+	huma.Register(a.api, huma.Operation{
+		OperationID: "get-callback", Method: http.MethodGet, Path: "/api/v1/callbacks/{id}", Tags: []string{"callbacks"},
+		Summary: "A callback and its attempts", Metadata: right(access.Read), Security: security, Errors: append([]int{http.StatusNotFound}, refusals...),
+	}, func(ctx context.Context, in *IDInput) (*output[callbackView], error) {
+		record, err := a.c.Store.Callback(ctx, account(ctx), in.ID)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &output[callbackView]{a.viewCallback(record)}, nil
+	})
+
+	huma.Register(a.api, huma.Operation{
+		OperationID: "cancel-callback", Method: http.MethodDelete, Path: "/api/v1/callbacks/{id}", Tags: []string{"callbacks"},
+		Summary: "Cancel what runs and what is planned", Description: "A running call ends with status 710. Cancelling what is over changes nothing.",
+		DefaultStatus: http.StatusNoContent, Metadata: right(access.Calls), Security: security, Errors: append([]int{http.StatusNotFound}, refusals...),
+	}, func(ctx context.Context, in *IDInput) (*struct{}, error) {
+		return nil, a.done(ctx, a.c.Calls.Cancel(ctx, account(ctx), in.ID))
+	})
+}
+
+// done is the answer of an operation that has nothing to say but its error.
+func (a *API) done(ctx context.Context, err error) error {
+	if err != nil {
+		return a.problem(ctx, err)
+	}
+	return nil
+}
+
+// logURL is the address of a call's log.
+func (a *API) logURL(callID string) string { return a.c.PublicURL + "/calls/" + callID }
+
+func (a *API) viewCallback(r callback.Record) callbackView {
+	v := callbackView{ID: r.ID, State: r.State, Client: r.Client, Attempts: make([]attemptView, len(r.Attempts)), CreatedAt: Time(r.CreatedAt)}
+	for i, at := range r.Attempts {
+		v.Attempts[i] = attemptView{Attempt: at.Attempt, CallID: at.CallID, Status: outcomeOrNull(at.Status), LogURL: a.logURL(at.CallID)}
+	}
+	if r.NextAttemptAt != nil {
+		v.NextAt = timeOrNull(*r.NextAttemptAt)
+	}
+	return v
+}
+
+// managersSchema has both forms that callback.Managers reads.
+func (a *API) managersSchema() *huma.Schema {
+	target := a.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[callback.ManagerTarget](), true, "ManagerTarget")
+	most, least := 20, 1
+	return &huma.Schema{
+		Description: "Whom to call first",
+		OneOf: []*huma.Schema{
+			{Type: huma.TypeString, Description: "_ between managers, ^ before an extension dialled after the answer", Examples: []any{"74951234567^101_79161234567"}},
+			{Type: huma.TypeArray, Items: target, MinItems: &least, MaxItems: &most},
+		},
+	}
+}
