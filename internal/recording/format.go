@@ -85,7 +85,7 @@ type chunkReader struct {
 func newChunkReader(r io.Reader) (*chunkReader, error) {
 	c := &chunkReader{r: bufio.NewReaderSize(r, 32<<10), buf: make([]byte, headerSize+maxBody)}
 	if _, err := io.ReadFull(c.r, c.buf[:len(magic)]); err != nil {
-		if err == io.ErrUnexpectedEOF || err == io.EOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 			err = errNoTape
 		}
 		return nil, err
@@ -113,7 +113,7 @@ func (c *chunkReader) next() (chunk, error) {
 }
 
 func torn(err error) error {
-	if err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return io.EOF
 	}
 	return err

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -74,7 +75,7 @@ func (p *player) read() error {
 		c, err := p.r.next()
 		if err != nil {
 			p.pending = nil
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
@@ -108,22 +109,29 @@ func (p *player) next() ([]int16, error) {
 // put lays a chunk into the ring. A later chunk wins over an earlier one at
 // the same place; what is too late or too long has no place.
 func (p *player) put(c *chunk) {
-	for i, b := range c.body {
-		at := c.at + int64(i)
-		if at < p.at || at >= p.at+ringSize {
-			continue
+	at, end := max(c.at, p.at), min(c.at+int64(len(c.body)), p.at+ringSize)
+	for at < end {
+		body := c.body[at-c.at : end-c.at]
+		place := at % ringSize
+		n := copy(p.payload[place:], body)
+		codecs := p.codecs[place : place+int64(n)]
+		for i := range codecs {
+			codecs[i] = c.codec()
 		}
-		p.payload[at%ringSize], p.codecs[at%ringSize] = b, media.Codec(c.detail)
+		at += int64(n)
 	}
 }
 
 // run is how many ticks from i on are of one codec, without a seam of the ring.
 func (p *player) run(i, end int64) int64 {
-	n := int64(1)
-	for i+n < end && (i+n)%ringSize != 0 && p.codecs[(i+n)%ringSize] == p.codecs[i%ringSize] {
-		n++
+	place := i % ringSize
+	codecs := p.codecs[place:min(place+end-i, ringSize)]
+	for n, c := range codecs {
+		if c != codecs[0] {
+			return int64(n)
+		}
 	}
-	return n
+	return int64(len(codecs))
 }
 
 // decode appends a run to both parts of the block, silence to the one it is

@@ -119,7 +119,7 @@ func eachChunk(path string, f func(chunk)) error {
 	}
 	for {
 		c, err := r.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

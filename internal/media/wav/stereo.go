@@ -10,12 +10,13 @@ import (
 // Stereo writes a stereo A-law file (format tag 6) piece by piece, in memory of
 // constant size: half of what 16-bit PCM takes, and every player knows it.
 type Stereo struct {
-	file  io.WriteSeeker
-	w     *bufio.Writer
-	rate  int
-	size  int // of the data chunk, bytes
-	codes [2][]byte
-	err   error // the first one, told by Close too
+	file   io.WriteSeeker
+	w      *bufio.Writer
+	rate   int
+	size   int // of the data chunk, bytes
+	codes  [2][]byte
+	frames []byte
+	err    error // the first one, told by Close too
 }
 
 // NewStereo starts a file at the writer's place, which must be its beginning.
@@ -30,16 +31,17 @@ func NewStereo(file io.WriteSeeker, rate int) *Stereo {
 // Write appends samples, as many of the left as of the right; of the longer
 // one the rest is left out.
 func (s *Stereo) Write(left, right []int16) error {
+	if s.err != nil {
+		return s.err
+	}
 	s.codes[0] = g711.EncodeALaw(s.codes[0][:0], left)
 	s.codes[1] = g711.EncodeALaw(s.codes[1][:0], right)
+	s.frames = s.frames[:0]
 	for i := range min(len(left), len(right)) {
-		if s.err != nil {
-			break
-		}
-		s.w.WriteByte(s.codes[0][i])
-		s.err = s.w.WriteByte(s.codes[1][i])
-		s.size += 2
+		s.frames = append(s.frames, s.codes[0][i], s.codes[1][i])
 	}
+	s.size += len(s.frames)
+	_, s.err = s.w.Write(s.frames)
 	return s.err
 }
 

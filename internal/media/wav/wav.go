@@ -71,7 +71,7 @@ func Read(r io.Reader) (*audio.Clip, error) {
 
 // wrap makes an early end a matter of format, and keeps other errors.
 func wrap(err error, what string) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: %s", ErrFormat, what)
 	}
 	return fmt.Errorf("reading WAV: %w", err)
