@@ -9,7 +9,6 @@ package registrar
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -107,19 +106,19 @@ func New(c Config) *Registrar {
 	return &Registrar{config: c, stop: func() {}, phones: map[string][]Binding{}}
 }
 
-// Start loads what the Keeper has and begins to remove what expires. Stop ends
-// it; ctx does, too.
-func (r *Registrar) Start(ctx context.Context) error {
+// Start loads what the Keeper has and begins to remove what expires, until Stop
+// or the end of ctx. What cannot be loaded is logged and no reason not to
+// start: the phones register anew within minutes.
+func (r *Registrar) Start(ctx context.Context) {
 	if r.config.Keeper != nil {
 		kept, err := r.config.Keeper.Load(ctx)
 		if err != nil {
-			return fmt.Errorf("load the registered phones: %w", err)
+			r.config.Logger.Error("the registered phones cannot be loaded", "err", err)
 		}
 		r.restore(kept)
 	}
 	ctx, r.stop = context.WithCancel(ctx)
 	r.done.Go(func() { r.run(ctx) })
-	return nil
 }
 
 // Stop saves and ends what Start began.
