@@ -19,7 +19,7 @@ func (s *course) run(ctx context.Context) error {
 	s.noteUnserved()
 
 	// 2. The caller IDs of both sides are chosen before anybody is called.
-	managers, client := s.managers(ctx), s.client(ctx)
+	managers, theClient := s.managers(ctx), s.client()
 
 	// 3. Managers are called, one after another or all at once.
 	manager, err := s.callManagers(ctx, managers)
@@ -43,20 +43,20 @@ func (s *course) run(ctx context.Context) error {
 	}
 
 	// 7. The client is called while the manager hears it ring.
-	caller, err := s.callClient(waiting, manager, client, keys)
+	client, err := s.callClient(waiting, manager, theClient, keys)
 	if err != nil {
 		return err
 	}
-	defer s.hangUp(caller)
+	defer s.hangUp(client)
 
 	// 8. The client's extension, then the keys are over and they talk.
-	if err := s.reachExtension(waiting, caller); err != nil {
+	if err := s.reachExtension(waiting, client); err != nil {
 		return err
 	}
 	if err := keys.finish(); err != nil {
 		return err
 	}
-	return s.talk(ctx, manager, caller)
+	return s.talk(ctx, manager, client)
 }
 
 // noteUnserved says what the packet asks for in vain: recognisers of speech are
@@ -123,16 +123,16 @@ func (s *course) inform(ctx context.Context, manager *line, keys *keys) error {
 
 // callClient tells the manager that the client is called now, and calls. The
 // manager hears the ringing, or what the client's carrier plays.
-func (s *course) callClient(ctx context.Context, manager *line, client target, keys *keys) (*line, error) {
+func (s *course) callClient(ctx context.Context, manager *line, whom target, keys *keys) (*line, error) {
 	if err := s.tell(ctx, manager, keys, promptConnecting, s.packet.ConnectingText); err != nil {
 		return nil, err
 	}
-	caller, err := beside(ctx,
-		func(ctx context.Context) (*line, error) { return s.dialFirst(ctx, []target{client}, manager) },
+	client, err := beside(ctx,
+		func(ctx context.Context) (*line, error) { return s.dialFirst(ctx, []target{whom}, manager) },
 		func(ctx context.Context) error { return s.infoWhileRinging(ctx, manager, keys) },
 	)
 	if err == nil {
-		return caller, nil
+		return client, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, cause

@@ -63,7 +63,7 @@ func (s *course) managers(ctx context.Context) [][]target {
 }
 
 // client is the client's phone.
-func (s *course) client(context.Context) target {
+func (s *course) client() target {
 	number, extension := s.packet.ClientNumber()
 	return s.withCallerID(target{
 		leg: "c1", role: call.Client, number: number, extension: extension,

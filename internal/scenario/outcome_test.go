@@ -136,3 +136,46 @@ func TestAFaultOfTheProgramEndsOneCallAndHangsEverybodyUp(t *testing.T) {
 		s.ends(t, s.run(t), call.Interrupted, 7*sec)
 	})
 }
+
+// broken is an engine that fails in ways of its own.
+type broken struct {
+	telephony.Engine
+	dial, join error
+}
+
+func (e broken) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
+	if e.dial != nil && d.Listener != nil {
+		return nil, e.dial
+	}
+	return e.Engine.Dial(ctx, d)
+}
+
+func (e broken) Join(ctx context.Context, a, b telephony.Leg) error {
+	if e.join != nil {
+		return e.join
+	}
+	return e.Engine.Join(ctx, a, b)
+}
+
+func TestAnEngineThatFailsInItsOwnWay(t *testing.T) {
+	for _, tt := range []struct {
+		engine broken
+		status call.Status
+		takes  time.Duration
+		line   string
+	}{
+		{broken{dial: errors.New("no sockets left")}, call.ClientTrunkFailure, 6 * sec, "6s leg.failed c1 main 500"},
+		{broken{join: errors.New("no bridge")}, call.Interrupted, 7 * sec, "7s parted m1 c1 (no bridge)"},
+	} {
+		try(t, func(t *testing.T, s *stage) {
+			s.wrap = func(e telephony.Engine) telephony.Engine {
+				tt.engine.Engine = e
+				return tt.engine
+			}
+			s.engine.Phone(managerNumber, telephonytest.Answers(0))
+			s.engine.Phone(clientNumber, telephonytest.Answers(sec))
+			s.ends(t, s.run(t), tt.status, tt.takes)
+			s.has(t, tt.line)
+		})
+	}
+}
