@@ -138,9 +138,9 @@ func (p *SIPPhone) transact(req *sip.Request, to netip.AddrPort, a account, c *f
 	return nil
 }
 
-// proves tells whether a request's credentials are made with a password.
-func proves(req *sip.Request, password string) bool {
-	h := req.GetHeader("Proxy-Authorization")
+// proves tells whether the credentials in a header are made with a password.
+func proves(req *sip.Request, header, password string) bool {
+	h := req.GetHeader(header)
 	if h == nil {
 		return false
 	}

@@ -23,6 +23,8 @@ type Manner struct {
 	// Wait is the silence before its first word; Mute: it never says one.
 	Wait time.Duration
 	Mute bool
+	// Unavailable: it answers OPTIONS with 503.
+	Unavailable bool
 	// Says are the provisional responses: nil is 180, empty none. A 183 brings
 	// early media.
 	Says []int
@@ -71,6 +73,7 @@ type SIPPhone struct {
 	manner  Manner
 	state   string
 	call    *farCall // the current call or the last one
+	account *sip.Uri // the Contact that is registered here, nil if none
 	final   int      // of the last call out or registration
 	waiting map[string]chan *sip.Response
 	sent    map[string]*sip.Response // by branch and method, for repeats
@@ -165,6 +168,17 @@ func (p *SIPPhone) HungUp() bool { return p.look(func(c *farCall) bool { return 
 
 // Acked tells whether the other side has acknowledged the answer.
 func (p *SIPPhone) Acked() bool { return p.look(func(c *farCall) bool { return c.acked }) }
+
+// Account is the Contact that the engine has registered here, as with a
+// carrier; empty: none.
+func (p *SIPPhone) Account() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.account == nil {
+		return ""
+	}
+	return p.account.String()
+}
 
 // Final is the final status of the last call out or registration, 0 before it.
 func (p *SIPPhone) Final() int {
@@ -353,6 +367,14 @@ func (p *SIPPhone) request(req *sip.Request, from netip.AddrPort) {
 			c.acks++
 			c.acked = c.acks > 1 || !c.manner.DropsAck
 		}
+	case req.Method == sip.REGISTER:
+		p.registered(req, from)
+	case req.Method == sip.OPTIONS:
+		code := 200
+		if p.manner.Unavailable {
+			code = 503
+		}
+		p.respond(req, code, "", nil)
 	case !mine:
 		p.respond(req, 481, "", nil)
 	case req.Method == sip.INVITE: // a re-INVITE
@@ -369,15 +391,39 @@ func (p *SIPPhone) request(req *sip.Request, from netip.AddrPort) {
 	}
 }
 
+// demands challenges a request that does not prove to know the password.
+func (p *SIPPhone) demands(req *sip.Request, code int, ask, answer string, from netip.AddrPort) bool {
+	if p.manner.Demands == "" || proves(req, answer, p.manner.Demands) {
+		return false
+	}
+	res := sip.NewResponseFromRequest(req, code, "Prove It", nil)
+	res.AppendHeader(sip.NewHeader(ask, `Digest realm="test", nonce="`+rand.Text()+`", qop="auth"`))
+	p.write(res.String(), from)
+	return true
+}
+
+// registered takes the engine's registration, as a carrier does.
+func (p *SIPPhone) registered(req *sip.Request, from netip.AddrPort) {
+	if p.demands(req, 401, "WWW-Authenticate", "Authorization", from) {
+		return
+	}
+	p.account = nil
+	if h := req.GetHeader("Expires"); h != nil && h.Value() != "0" && req.Contact() != nil {
+		p.account = req.Contact().Address.Clone()
+	}
+	res := sip.NewResponseFromRequest(req, 200, "OK", nil)
+	if p.account != nil {
+		res.AppendHeader(&sip.ContactHeader{Address: *p.account, Params: sip.HeaderParams{{K: "expires", V: "300"}}})
+	}
+	p.write(res.String(), from)
+}
+
 func (p *SIPPhone) invited(req *sip.Request, from netip.AddrPort) {
 	if p.state != PhoneIdle {
 		p.respond(req, 486, "", nil)
 		return
 	}
-	if p.manner.Demands != "" && !proves(req, p.manner.Demands) {
-		res := sip.NewResponseFromRequest(req, 407, "Prove It", nil)
-		res.AppendHeader(sip.NewHeader("Proxy-Authenticate", `Digest realm="test", nonce="`+rand.Text()+`", qop="auth"`))
-		p.write(res.String(), from)
+	if p.demands(req, 407, "Proxy-Authenticate", "Proxy-Authorization", from) {
 		return
 	}
 	c := &farCall{invite: req, local: rand.Text(), peer: from, cseq: 1, manner: p.manner}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+	"github.com/google/uuid"
 )
 
 const (
@@ -43,6 +44,9 @@ func (t *Trunk) ask(ctx context.Context) error {
 	from := sip.Uri{Scheme: "sip", User: escapeUser(t.Username), Host: t.Host}
 	req.AppendHeader(&sip.FromHeader{Address: from, Params: sip.HeaderParams{{K: "tag", V: sip.GenerateTagN(16)}}})
 	req.AppendHeader(&sip.ToHeader{Address: sip.Uri{Scheme: "sip", Host: t.Host}})
+	callID := sip.CallIDHeader(uuid.NewString())
+	req.AppendHeader(&callID)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: 1, MethodName: sip.OPTIONS})
 	contact := t.table.config.Contact(t.transport(), t.Host)
 	req.AppendHeader(&sip.ContactHeader{Address: contact})
 	req.AppendHeader(sip.NewHeader("Accept", "application/sdp"))

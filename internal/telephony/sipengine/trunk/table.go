@@ -16,7 +16,8 @@ import (
 	"github.com/perezvon/perezvon/internal/directory"
 )
 
-// Client sends a request and waits for its final response.
+// Client sends a request and waits for its final response. The request lacks
+// what belongs to the way it takes: Via, Max-Forwards.
 type Client interface {
 	Do(ctx context.Context, req *sip.Request) (*sip.Response, error)
 }

@@ -29,6 +29,9 @@ type carrier struct {
 }
 
 func (c *carrier) Do(ctx context.Context, req *sip.Request) (*sip.Response, error) {
+	if req.From() == nil || req.To() == nil || req.CallID() == nil || req.CSeq() == nil || req.Contact() == nil {
+		return nil, fmt.Errorf("incomplete request: %s", req)
+	}
 	c.mu.Lock()
 	line := fmt.Sprintf("%.0f %s", time.Since(c.start).Seconds(), req.Method)
 	if h := req.GetHeader("Expires"); h != nil {
@@ -59,7 +62,7 @@ func (c *carrier) log() []string {
 
 func status(code int, headers ...sip.Header) func(*sip.Request) (*sip.Response, error) {
 	return func(req *sip.Request) (*sip.Response, error) {
-		res := sip.NewResponseFromRequest(prepared(req), code, strconv.Itoa(code), nil)
+		res := sip.NewResponseFromRequest(req, code, strconv.Itoa(code), nil)
 		for _, h := range headers {
 			res.AppendHeader(h)
 		}
@@ -68,16 +71,6 @@ func status(code int, headers ...sip.Header) func(*sip.Request) (*sip.Response, 
 }
 
 func silence(*sip.Request) (*sip.Response, error) { return nil, nil }
-
-// prepared adds what the client adds before a request is sent.
-func prepared(req *sip.Request) *sip.Request {
-	if req.CallID() == nil {
-		id := sip.CallIDHeader("x")
-		req.AppendHeader(&id)
-		req.AppendHeader(&sip.CSeqHeader{SeqNo: 1, MethodName: req.Method})
-	}
-	return req
-}
 
 // table runs trunks against a carrier until the test ends.
 func table(t *testing.T, reply func(*sip.Request) (*sip.Response, error), trunks ...directory.Trunk) (*Table, *carrier) {
