@@ -1,0 +1,212 @@
+package console
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+)
+
+// lang is a language of the pages.
+type lang string
+
+const (
+	english lang = "en"
+	russian lang = "ru"
+)
+
+var langs = []lang{english, russian}
+
+const langCookie = "perezvon_lang"
+
+// langOf chooses the language: what was asked for, what was chosen before,
+// what the browser prefers.
+func langOf(r *http.Request) lang {
+	if l, ok := known(r.URL.Query().Get("lang")); ok {
+		return l
+	}
+	if c, err := r.Cookie(langCookie); err == nil {
+		if l, ok := known(c.Value); ok {
+			return l
+		}
+	}
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
+		tag, _, _ := strings.Cut(part, ";")
+		tag, _, _ = strings.Cut(strings.TrimSpace(tag), "-")
+		if l, ok := known(strings.ToLower(tag)); ok {
+			return l
+		}
+	}
+	return english
+}
+
+func known(s string) (lang, bool) {
+	for _, l := range langs {
+		if string(l) == s {
+			return l, true
+		}
+	}
+	return "", false
+}
+
+func (l lang) other() lang {
+	if l == russian {
+		return english
+	}
+	return russian
+}
+
+// text is a text in the language; a key without one is shown as it is.
+func (l lang) text(key string) string {
+	t, ok := texts[key]
+	switch {
+	case !ok:
+		return key[strings.LastIndexByte(key, '.')+1:]
+	case l == russian:
+		return t.ru
+	}
+	return t.en
+}
+
+func (l lang) status(s call.Status) string { return l.text("status." + s.Slug) }
+func (l lang) role(r call.Role) string     { return l.text("role." + string(r)) }
+func (l lang) prompt(name string) string   { return l.text("prompt." + name) }
+
+// seconds writes 1.5 s, with the language's own comma.
+func (l lang) seconds(d time.Duration) string {
+	s := strconv.FormatFloat(d.Round(10*time.Millisecond).Seconds(), 'f', -1, 64)
+	if l == russian {
+		return strings.Replace(s, ".", ",", 1) + " с"
+	}
+	return s + " s"
+}
+
+type translation struct{ en, ru string }
+
+var texts = map[string]translation{
+	"calls":         {"Calls", "Звонки"},
+	"call":          {"Call", "Звонок"},
+	"nocalls":       {"No calls yet. They appear here as soon as they are ordered.", "Звонков пока нет. Они появятся здесь, как только их закажут."},
+	"older":         {"Older", "Раньше"},
+	"newest":        {"Newest", "К последним"},
+	"language":      {"Русский", "English"},
+	"signout":       {"Sign out", "Выйти"},
+	"signin":        {"Sign in", "Войти"},
+	"key":           {"API key", "Ключ API"},
+	"keyhint":       {"Printed at the server's first start, or set as PEREZVON_ADMIN_KEY.", "Напечатан при первом запуске сервера или задан в PEREZVON_ADMIN_KEY."},
+	"started":       {"Started", "Начало"},
+	"direction":     {"Direction", "Направление"},
+	"client":        {"Client", "Клиент"},
+	"responsible":   {"Manager", "Менеджер"},
+	"status":        {"Status", "Итог"},
+	"duration":      {"Duration", "Длительность"},
+	"talk":          {"Talk", "Разговор"},
+	"recording":     {"Recording", "Запись"},
+	"timeline":      {"Timeline", "Ход звонка"},
+	"legs":          {"Phones", "Телефоны"},
+	"left":          {"client", "клиент"},
+	"right":         {"manager and prompts", "менеджер и подсказки"},
+	"download":      {"Download", "Скачать"},
+	"json":          {"Log as JSON", "Журнал в JSON"},
+	"attempt":       {"Attempt", "Попытка"},
+	"legend.dial":   {"dialling", "набор"},
+	"legend.ring":   {"ringing", "звонит"},
+	"legend.answer": {"on the line", "на линии"},
+	"legend.join":   {"talking", "разговор"},
+	"seek":          {"Listen from here", "Слушать отсюда"},
+	"waveform":      {"Loudness of the recording; click to listen from there", "Громкость записи; нажмите, чтобы слушать оттуда"},
+
+	"error.forbidden": {"This key may not see that.", "Этому ключу сюда нельзя."},
+	"error.notfound":  {"There is no such call.", "Такого звонка нет."},
+	"error.toomany":   {"Too many wrong keys from your address. Wait a little.", "Слишком много неверных ключей с вашего адреса. Подождите немного."},
+	"error.server":    {"The server failed. Its log says why.", "Ошибка сервера. Причина в его журнале."},
+	"error.key":       {"There is no such key.", "Такого ключа нет."},
+	"error.link":      {"The link has expired or is not whole. Ask for a new one, or sign in.", "Ссылка устарела или неполна. Попросите новую или войдите."},
+
+	"direction.inbound":  {"inbound", "входящий"},
+	"direction.outbound": {"outbound", "исходящий"},
+	"direction.callback": {"callback", "перезвон"},
+	"direction.internal": {"internal", "внутренний"},
+
+	"recording.none":      {"none", "нет"},
+	"recording.recording": {"recording", "идёт"},
+	"recording.rendering": {"being made", "готовится"},
+	"recording.ready":     {"ready", "готова"},
+	"recording.failed":    {"failed", "не получилась"},
+
+	"status.":                       {"in progress", "идёт"},
+	"status.completed":              {"completed", "состоялся"},
+	"status.client_unknown":         {"client's number does not exist", "номера клиента нет"},
+	"status.client_no_answer":       {"client did not answer", "клиент не ответил"},
+	"status.client_unavailable":     {"client unavailable", "клиент недоступен"},
+	"status.client_busy":            {"client busy", "клиент занят"},
+	"status.client_trunk_failure":   {"no trunk reached the client", "нет связи с клиентом"},
+	"status.client_declined":        {"client declined", "клиент отклонил"},
+	"status.manager_no_answer":      {"manager did not answer", "менеджер не ответил"},
+	"status.manager_busy":           {"manager busy", "менеджер занят"},
+	"status.manager_declined":       {"manager declined", "менеджер отклонил"},
+	"status.manager_trunk_failure":  {"no trunk reached the manager", "нет связи с менеджером"},
+	"status.manager_hung_up":        {"manager hung up early", "менеджер положил трубку"},
+	"status.repeat_limit":           {"no key was pressed", "клавиша не нажата"},
+	"status.cancelled_by_manager":   {"cancelled by the manager", "отменён менеджером"},
+	"status.rescheduled_by_manager": {"put off by the manager", "отложен менеджером"},
+	"status.cancelled":              {"cancelled", "отменён"},
+	"status.not_allowed":            {"not allowed", "запрещён"},
+	"status.interrupted":            {"interrupted", "прерван"},
+	"status.expired":                {"started too late", "не успел начаться"},
+
+	"role.":         {"", ""},
+	"role.manager":  {"manager", "менеджер"},
+	"role.client":   {"client", "клиент"},
+	"role.operator": {"operator", "оператор"},
+
+	"prompt.greeting":   {"the greeting", "приветствие"},
+	"prompt.connecting": {"“calling the client”", "«звонок клиенту»"},
+	"prompt.ringback":   {"ringback", "гудки"},
+
+	"action.":               {"", ""},
+	"action.cancel":         {"cancel the call", "отмена звонка"},
+	"action.connect":        {"call the client", "звонок клиенту"},
+	"action.extra_info":     {"more about the client", "подробнее о клиенте"},
+	"action.reschedule":     {"put the call off", "отложить звонок"},
+	"action.cancel_recalls": {"no more attempts", "больше не перезванивать"},
+
+	"event.created":             {"Call to %s ordered", "Заказан звонок на %s"},
+	"event.callerid":            {"The %s is shown %s", "Номер для стороны «%s»: %s"},
+	"event.dialing":             {"Calling the %s: %s", "Звоним, %s: %s"},
+	"event.progress":            {"The call is on its way", "Вызов идёт"},
+	"event.earlymedia":          {"The carrier sends sound before the answer", "Оператор связи передаёт звук до ответа"},
+	"event.ringing":             {"Ringing", "Телефон звонит"},
+	"event.answered":            {"Answered by the %s: %s", "Ответил %s: %s"},
+	"event.failed":              {"The %s could not be reached", "Не дозвонились: %s"},
+	"event.cancelled":           {"We stopped ringing", "Вызов снят"},
+	"event.ended.":              {"Hung up", "Отбой"},
+	"event.ended.far":           {"Hung up on the phone", "Отбой на телефоне"},
+	"event.ended.us":            {"Hung up by the server", "Отбой сервером"},
+	"event.ended.network":       {"The line broke", "Связь оборвалась"},
+	"event.prompt":              {"Playing %s", "Звучит %s"},
+	"event.promptended":         {"End of %s", "Конец: %s"},
+	"event.digit":               {"Key %s received", "Получена клавиша %s"},
+	"event.digitssent":          {"Keys %s sent", "Отправлены клавиши %s"},
+	"event.key":                 {"Key %s: %s", "Клавиша %s: %s"},
+	"event.wait":                {"Waiting %s", "Ждём %s"},
+	"event.recording":           {"Recording starts", "Запись пошла"},
+	"event.recording.rendering": {"The recording is being made", "Запись готовится"},
+	"event.recording.ready":     {"The recording is ready", "Запись готова"},
+	"event.recording.failed":    {"The recording failed", "Запись не получилась"},
+	"event.joined":              {"Joined: %s and %s hear each other", "Соединены: %s и %s слышат друг друга"},
+	"event.parted":              {"Parted", "Разъединены"},
+	"event.over":                {"The call is over", "Звонок окончен"},
+
+	"detail.trunk":    {"trunk", "транк"},
+	"detail.callerid": {"shown", "показан"},
+	"detail.sip":      {"SIP", "SIP"},
+	"detail.reason":   {"", ""},
+	"detail.codec":    {"", ""},
+	"detail.method":   {"by", "через"},
+	"detail.after":    {"after", "через"},
+	"detail.timeout":  {"for up to", "не дольше"},
+	"detail.length":   {"length", "длина"},
+}
