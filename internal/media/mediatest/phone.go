@@ -234,6 +234,15 @@ func (p *Phone) Press(key byte, lose func(n int) bool) {
 	p.mu.Unlock()
 }
 
+// SendPayload sends one packet of any payload type with the time of now.
+func (p *Phone) SendPayload(pt uint8, payload []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn != nil {
+		p.send(false, pt, p.ts, payload)
+	}
+}
+
 // listen keeps what comes.
 func (p *Phone) listen() {
 	b := make([]byte, 2048)

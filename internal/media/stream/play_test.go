@@ -310,3 +310,15 @@ func TestPacketsAreAsLongAsAgreed(t *testing.T) {
 		}
 	})
 }
+
+func TestManyInterruptedPromptsDoNotRunAheadOfTheClock(t *testing.T) {
+	virtually(t, func(t *testing.T, w world) {
+		s, p := w.leg(media.PCMA, 0, stream.Options{})
+		for range 100 {
+			ctx, cancel := context.WithTimeout(t.Context(), 1005*time.Millisecond)
+			_ = s.Play(ctx, sine(440, 2*time.Second), false)
+			cancel()
+		}
+		continuous(t, p.Packets())
+	})
+}

@@ -81,11 +81,18 @@ func (s *Stream) receive(now time.Time, from netip.AddrPort, b []byte) {
 		return
 	}
 	h, lo, hi, ok := parseHeader(b)
-	p, codec, event, ok := s.admit(now, from, h, hi-lo, ok)
-	if !ok {
+	p, codec, k := s.admit(now, from, h, hi-lo, ok)
+	if k == refused {
 		return
 	}
 	s.hear(now)
+	r := s.route.Load()
+	if k == other {
+		if r != nil {
+			r.to.out.withhold(&r.voice, h)
+		}
+		return
+	}
 	if !s.sounding {
 		s.sounding = true
 		if s.o.OnFirstPacket != nil {
@@ -95,8 +102,7 @@ func (s *Stream) receive(now time.Time, from netip.AddrPort, b []byte) {
 	if !p.Receive {
 		return
 	}
-	r := s.route.Load()
-	if event {
+	if k == event {
 		key, fresh, ok := s.events.take(h, b[lo:hi])
 		if !ok {
 			return
@@ -120,30 +126,47 @@ func (s *Stream) receive(now time.Time, from netip.AddrPort, b []byte) {
 	}
 }
 
-// admit decides whether a packet is the phone's and counts it either way.
-func (s *Stream) admit(now time.Time, from netip.AddrPort, h header, size int, valid bool) (p *Params, codec media.Codec, event, ok bool) {
+// kind is what a packet turned out to be.
+type kind uint8
+
+const (
+	refused kind = iota // not the phone's, or not RTP
+	sound               // payload of a codec
+	event               // a telephone-event
+	other               // the phone's, but no payload type we know: comfort noise (RFC 3389), mostly
+)
+
+// admit decides what a packet is, and counts it in any case. p and codec are
+// meant for sound and events.
+func (s *Stream) admit(now time.Time, from netip.AddrPort, h header, size int, valid bool) (p *Params, codec media.Codec, k kind) {
 	in := &s.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	p = s.params.Load()
-	if p == nil {
+	switch {
+	case p == nil:
 		in.early++
-		return nil, 0, false, false
-	}
-	if !valid {
+		return nil, 0, refused
+	case !valid:
 		in.malformed++
-		return nil, 0, false, false
+		return nil, 0, refused
 	}
-	event = p.EventPT != 0 && h.pt == p.EventPT
-	codec = p.codec(h.pt)
-	if !event && codec == media.NoCodec {
+	k, codec = sound, p.codec(h.pt)
+	switch {
+	case p.EventPT != 0 && h.pt == p.EventPT:
+		k = event
+	case codec == media.NoCodec:
 		in.unwanted++
-		return nil, 0, false, false
+		if from != in.latch.source {
+			return nil, 0, refused // it proves nothing of its sender
+		}
+		in.count(now, h, size, false)
+		return p, codec, other
 	}
 	ok, shut := in.latch.admit(from, h)
 	if !ok {
 		in.refused++
-		return nil, 0, false, false
+		return nil, 0, refused
 	}
 	if shut {
 		s.out.redirect(from)
@@ -151,8 +174,8 @@ func (s *Stream) admit(now time.Time, from netip.AddrPort, h header, size int, v
 			s.o.Logger.Info("media comes from another address than signalled", "signalled", in.latch.signalled, "source", from)
 		}
 	}
-	in.count(now, h, size, event)
-	return p, codec, event, true
+	in.count(now, h, size, k == sound)
+	return p, codec, k
 }
 
 // codec is what payload type pt means: the codec agreed on, or another whose
@@ -172,8 +195,9 @@ func (p *Params) codec(pt uint8) media.Codec {
 	return media.NoCodec
 }
 
-// count keeps the statistics of RFC 3550 §A.1, §A.3, §A.8.
-func (in *receiver) count(now time.Time, h header, size int, event bool) {
+// count keeps the statistics of RFC 3550 §A.1, §A.3, §A.8. timed tells that the
+// timestamp moves with the clock: that of an event stands still.
+func (in *receiver) count(now time.Time, h header, size int, timed bool) {
 	in.packets++
 	in.bytes += uint64(size)
 	d := int16(h.seq - uint16(in.maxSeq))
@@ -192,8 +216,8 @@ func (in *receiver) count(now time.Time, h header, size int, event bool) {
 			in.maxSeq += uint32(d)
 		}
 	}
-	if event {
-		return // its timestamp stands still
+	if !timed {
+		return
 	}
 	transit := uint32(now.UnixMicro()*media.ClockRate/1e6) - h.ts
 	if in.transit != 0 {

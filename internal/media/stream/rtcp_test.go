@@ -1,8 +1,11 @@
 package stream_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/pion/rtcp"
 
 	"github.com/perezvon/perezvon/internal/media"
 	"github.com/perezvon/perezvon/internal/media/mediatest"
@@ -66,6 +69,31 @@ func TestRTCPCountsAsLife(t *testing.T) {
 		}
 		if a.Stats().Received != 0 {
 			t.Error("RTP came")
+		}
+	})
+}
+
+func TestReportsOfStrangersAreRefused(t *testing.T) {
+	virtually(t, func(t *testing.T, w world) {
+		a, pa := w.leg(media.PCMA, 440, stream.Options{})
+		time.Sleep(100 * time.Millisecond)
+		pa.Mute(true)
+		time.Sleep(10 * time.Second)
+		heard := a.LastHeard()
+		stranger, err := w.net.Listen(netip.AddrPortFrom(otherIP, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, port := range []int{a.LocalPort(), a.LocalPort() + 1} {
+			_, _ = stranger.WriteToUDPAddrPort(b, netip.AddrPortFrom(serverIP, uint16(port)))
+		}
+		time.Sleep(time.Second)
+		if st := a.Stats(); st.Refused != 2 || a.LastHeard() != heard {
+			t.Errorf("statistics %+v, last heard %v, before %v", st, a.LastHeard(), heard)
 		}
 	})
 }

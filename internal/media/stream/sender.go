@@ -110,7 +110,9 @@ func (o *sender) send(now time.Time, v *voice, h header, event bool, b []byte) {
 		return
 	}
 	if o.last != v || v.ssrc != h.ssrc || v.leaps(now, h, event) {
-		o.begin(now, v, h)
+		if !o.begin(now, v, h) {
+			return
+		}
 		h.marker = true
 	} else if int16(h.seq-v.floor) < 0 {
 		return // it came too late: its number is another's now
@@ -144,11 +146,16 @@ func (o *sender) send(now time.Time, v *voice, h header, event bool, b []byte) {
 
 // begin places v after what was sent last: the next sequence number, and the
 // timestamp further by the time that passed, in whole frames and at least one.
-// What this is off the clock is made good at the next switch.
-func (o *sender) begin(now time.Time, v *voice, h header) {
+// What this is off the clock is made good at the next switch. It returns false,
+// and the packet must not be sent, if voices that cut each other short have
+// filled the phone with a frame more than it could play meanwhile.
+func (o *sender) begin(now time.Time, v *voice, h header) bool {
 	step := int64(frame)
 	if !o.at.IsZero() {
 		passed := int64(ticks(now.Sub(o.at))) + o.owed
+		if passed < 0 {
+			return false
+		}
 		step = max(step, (passed+frame/2)/frame*frame)
 		o.owed = passed - step
 	}
@@ -162,6 +169,7 @@ func (o *sender) begin(now time.Time, v *voice, h header) {
 		at:     now,
 	}
 	o.last = v
+	return true
 }
 
 // leaps tells that h does not continue what v sent before. Loss, reordering,

@@ -23,7 +23,7 @@ type Stats struct {
 	Refused   uint64 // packets of a source the stream is not latched on
 	Malformed uint64 // not RTP
 	Early     uint64 // came before Configure
-	Unwanted  uint64 // of a payload type that was not agreed on
+	Unwanted  uint64 // of a payload type that was not agreed on: not passed on
 
 	// What the phone reports of our packets by RTCP; zero while it does not.
 	RTT          time.Duration // there and back

@@ -293,3 +293,32 @@ func TestCloseEndsWhatPlaysAndStopsTheRelay(t *testing.T) {
 		_ = b.Close()
 	})
 }
+
+func TestComfortNoiseIsLifeButNoSound(t *testing.T) {
+	virtually(t, func(t *testing.T, w world) {
+		a, pa := w.leg(media.PCMA, 440, stream.Options{})
+		b, pb := w.leg(media.PCMA, 1000, stream.Options{})
+		rec := &track{}
+		a.Record(rec)
+		defer stream.Join(a, b)()
+		time.Sleep(time.Second)
+		pa.Mute(true)
+		before := rec.count()
+		for range 20 { // a phone that saves silence: noise now and then
+			time.Sleep(200 * time.Millisecond)
+			pa.SendPayload(13, []byte{60})
+		}
+		if since := time.Since(a.LastHeard()); since > 300*time.Millisecond {
+			t.Errorf("last heard %v ago", since)
+		}
+		if n := rec.count(); n > before+1 {
+			t.Errorf("%d packets of noise recorded", n-before)
+		}
+		pa.Mute(false)
+		time.Sleep(time.Second)
+		continuous(t, pb.Packets())
+		if st := a.Stats(); st.Lost != 0 || st.Unwanted != 20 {
+			t.Errorf("statistics %+v", st)
+		}
+	})
+}
