@@ -49,7 +49,6 @@ func TestClickAtTheEndOfAnHourIsFoundWhereItWasSent(t *testing.T) {
 	}
 	quiet := bytes.Repeat([]byte{0xd5}, 160)
 	for name, p := range map[string]phone{
-		"good network":    {},
 		"1 % loss":        {loss: 0.01},
 		"all of it":       {loss: 0.01, stalls: 300 * time.Millisecond, swaps: 0.01, ppm: 50, renewed: 40 * time.Minute},
 		"all of it, fast": {loss: 0.01, stalls: 300 * time.Millisecond, swaps: 0.01, ppm: -50, renewed: 40 * time.Minute},
