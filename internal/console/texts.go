@@ -71,8 +71,18 @@ func (l lang) text(key string) string {
 }
 
 func (l lang) status(s call.Status) string { return l.text("status." + s.Slug) }
-func (l lang) role(r call.Role) string     { return l.text("role." + string(r)) }
-func (l lang) prompt(name string) string   { return l.text("prompt." + name) }
+
+// reason says the scenario's own reasons in the language; what comes from the
+// network stays as it came.
+func (l lang) reason(text string) string {
+	if t, ok := russianReasons[text]; ok && l == russian {
+		return t
+	}
+	return text
+}
+
+func (l lang) role(r call.Role) string   { return l.text("role." + string(r)) }
+func (l lang) prompt(name string) string { return l.text("prompt." + name) }
 
 // seconds writes 1.5 s, with the language's own comma.
 func (l lang) seconds(d time.Duration) string {
@@ -162,9 +172,13 @@ var texts = map[string]translation{
 	"role.client":   {"client", "клиент"},
 	"role.operator": {"operator", "оператор"},
 
-	"prompt.greeting":   {"the greeting", "приветствие"},
-	"prompt.connecting": {"“calling the client”", "«звонок клиенту»"},
-	"prompt.ringback":   {"ringback", "гудки"},
+	"prompt.greeting":     {"the greeting", "приветствие"},
+	"prompt.connecting":   {"“calling the client”", "«звонок клиенту»"},
+	"prompt.ringback":     {"ringback", "гудки"},
+	"prompt.ivr":          {"the text for the manager", "текст для менеджера"},
+	"prompt.instructions": {"the instructions", "подсказка по клавишам"},
+	"prompt.extra_info":   {"more about the client", "сведения о клиенте"},
+	"prompt.after_call":   {"the prompt after the call", "подсказка после разговора"},
 
 	"action.":               {"", ""},
 	"action.cancel":         {"cancel the call", "отмена звонка"},
@@ -209,4 +223,31 @@ var texts = map[string]translation{
 	"detail.after":    {"after", "через"},
 	"detail.timeout":  {"for up to", "не дольше"},
 	"detail.length":   {"length", "длина"},
+}
+
+// russianReasons are the words of package scenario, which are English.
+var russianReasons = map[string]string{
+	"finished":                                      "до конца",
+	"interrupted":                                   "прервано",
+	"before the client is called":                   "перед звонком клиенту",
+	"before the extension":                          "перед добавочным",
+	"for a key":                                     "нажатия клавиши",
+	"for a key after the call":                      "клавиши после разговора",
+	"no trunk is set":                               "транк не задан",
+	"the trunk's own":                               "номер самого транка",
+	"cancelled through the API":                     "отменён через API",
+	"the server is being stopped":                   "сервер останавливается",
+	"another answered first":                        "ответил другой",
+	"another answered in the same instant":          "ответил другой в тот же миг",
+	"both talked":                                   "разговор состоялся",
+	"the manager pressed the cancel key":            "менеджер нажал клавишу отмены",
+	"the manager pressed the connect key":           "менеджер нажал клавишу соединения",
+	"the manager pressed the reschedule key":        "менеджер нажал клавишу переноса",
+	"the client hung up before the two were joined": "клиент положил трубку до соединения",
+	"the packet's number toward the client":         "номер из заявки",
+	"the packet's default toward the client":        "номер из заявки по умолчанию",
+	"the packet's default toward the manager":       "номер из заявки по умолчанию",
+	"the client's number: an operator's own phone needs no carrier's consent": "номер клиента: телефон оператора свой",
+	"the repeat limit is reached and no key was pressed":                      "повторы кончились, клавиша не нажата",
+	"no key was pressed after the call":                                       "после разговора клавиша не нажата",
 }

@@ -136,8 +136,8 @@ func detail(e call.Event, l lang) string {
 	if e.SIPCode != 0 {
 		add("detail.sip", fmt.Sprint(e.SIPCode))
 	}
-	if e.Type != call.Note {
-		add("detail.reason", e.Reason)
+	if e.Type != call.Note && (e.Type != call.PromptEnded || e.Reason != "finished") {
+		add("detail.reason", l.reason(e.Reason))
 	}
 	add("detail.codec", e.Codec)
 	add("detail.method", e.Method)

@@ -7,7 +7,7 @@ import { startPlayer } from './player.js';
 const language = document.documentElement.lang;
 
 function localTimes(root) {
-  const format = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' });
+  const format = new Intl.DateTimeFormat(language, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
   for (const time of root.querySelectorAll('time[datetime]')) {
     time.title = time.textContent;
     time.textContent = format.format(new Date(time.dateTime));

@@ -13,6 +13,11 @@ function el(name, attributes, ...children) {
   return node;
 }
 
+// words makes `these` code.
+function words(text) {
+  return (text ?? '').split('`').map((part, i) => (i % 2 ? el('code', null, part) : part));
+}
+
 function resolve(schema) {
   while (schema?.$ref) schema = doc.components.schemas[schema.$ref.split('/').pop()];
   return schema ?? {};
@@ -47,9 +52,11 @@ function fields(schema, depth = 0) {
   schema = resolve(schema);
   if (schema.type === 'array') return fields(schema.items, depth);
   if (schema.oneOf) return schema.oneOf.flatMap((one) => fields(one, depth));
-  return Object.entries(schema.properties ?? {}).flatMap(([name, property]) => {
+  const required = schema.required ?? [];
+  const properties = Object.entries(schema.properties ?? {}).sort(([a], [b]) => required.includes(b) - required.includes(a));
+  return properties.flatMap(([name, property]) => {
     const inner = { ...resolve(property), ...(property.description ? { description: property.description } : {}) };
-    const rows = [row(name, inner, schema.required?.includes(name), depth)];
+    const rows = [row(name, inner, required.includes(name), depth)];
     return depth < 1 ? rows.concat(fields(inner, depth + 1)) : rows;
   });
 }
@@ -67,7 +74,7 @@ function section(path, method, operation) {
   const node = el('section', { id: operation.operationId },
     el('h3', null, operation.summary ?? operation.operationId),
     el('p', { class: 'path' }, el('span', { class: `method ${method}` }, method.toUpperCase()), path),
-    operation.description ? el('p', null, operation.description) : '',
+    operation.description ? el('p', null, ...words(operation.description)) : '',
     example(path, method, operation));
   const parameters = (operation.parameters ?? []).map((p) => row(`${p.name}${p.in === 'header' ? ' (header)' : ''}`, { description: p.description, ...resolve(p.schema) }, p.required, 0));
   if (parameters.length) node.append(el('h4', null, 'Parameters'), table(parameters));
@@ -86,7 +93,7 @@ function section(path, method, operation) {
 }
 
 document.getElementById('version').textContent = `version ${doc.info.version} · OpenAPI ${doc.openapi}`;
-const intro = el('p', null, doc.info.description, ' The document: ', el('a', { href: '/openapi.json' }, 'JSON'), ', ', el('a', { href: '/openapi.yaml' }, 'YAML'), '.');
+const intro = el('p', null, ...words(doc.info.description), ' The document: ', el('a', { href: '/openapi.json' }, 'JSON'), ', ', el('a', { href: '/openapi.yaml' }, 'YAML'), '.');
 main.replaceChildren(intro);
 for (const tag of doc.tags) {
   const links = [];
