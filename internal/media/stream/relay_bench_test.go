@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perezvon/perezvon/internal/media"
+	"github.com/perezvon/perezvon/internal/recording"
 )
 
 // sink is a socket that takes everything and gives nothing.
@@ -126,9 +127,16 @@ func BenchmarkRelay(b *testing.B) {
 	}
 }
 
+// BenchmarkRelayRecorded writes the recording that ships, to a file.
 func BenchmarkRelayRecorded(b *testing.B) {
 	l := newLine(media.PCMA, media.PCMA)
-	l.a.Record(&tape{b: make([]byte, 0, maxPacket)})
+	tape, err := recording.Create(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = tape.Close() })
+	tape.Start(l.now)
+	l.a.Record(tape.Track("m1", recording.Left))
 	b.ReportAllocs()
 	for b.Loop() {
 		l.packet()
