@@ -24,7 +24,7 @@ test: peers tidy lint build ## Everything that must hold: dependencies, lint, al
 	$(GO) test -race -timeout 15m -p $(PARALLEL) ./...
 
 .PHONY: peers
-peers: ## Install the programs that tests call: other SIP phones, a speaker
+peers: ## Install the programs that tests call: other SIP phones, a browser, a database
 	@scripts/install-peers
 
 .PHONY: tidy
