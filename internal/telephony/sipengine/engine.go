@@ -79,7 +79,7 @@ func New(cfg Config) (*Engine, error) {
 	e.life, e.stop = context.WithCancelCause(context.Background())
 	e.tasks.drained, e.gone = make(chan struct{}), make(chan struct{})
 	e.auth = digestauth.New(digestauth.Config{Realm: e.cfg.Realm, Lookup: e.password, Exempt: e.exempt, Logger: e.log})
-	e.phones = registrar.New(registrar.Config{Logger: e.log})
+	e.phones = registrar.New(registrar.Config{Keeper: e.cfg.Phones, Logger: e.log})
 	e.trunks = trunk.NewTable(trunk.Config{Client: client{e}, Contact: e.trunkContact, Logger: e.log})
 	return e, nil
 }
@@ -101,6 +101,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.close()
 		return err
 	}
+	e.phones.Start(e.life)
 	e.trunks.Start(e.life)
 	if e.cfg.MediaTimeout > 0 {
 		e.tasks.run(e.sweep)
@@ -137,6 +138,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 		l.Hangup(sip.StatusServiceUnavailable)
 	}
 	err := e.tasks.drain(ctx)
+	e.phones.Stop()
 	e.trunks.Stop()
 	e.close()
 	if err != nil {

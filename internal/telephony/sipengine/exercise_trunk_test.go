@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/perezvon/perezvon/internal/media/stream"
 	"github.com/perezvon/perezvon/internal/telephony"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine"
+	"github.com/perezvon/perezvon/internal/telephony/sipengine/registrar"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine/trunk"
 	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
 )
@@ -53,6 +55,45 @@ func until(t *testing.T, what string, cond func() bool) {
 			t.Fatalf("never came true: %s", what)
 		}
 	}
+}
+
+func TestARestartOfTheEngineDoesNotLoseThePhones(t *testing.T) {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	kept := registrar.File(filepath.Join(t.TempDir(), "phones.json"))
+	start := func() *sipengine.Engine {
+		e, err := sipengine.New(sipengine.Config{
+			Addr:      netip.AddrPortFrom(loopback, 0).String(),
+			Ports:     stream.NewPorts(stream.SystemNet(), loopback, 0, 0),
+			Directory: place{operator: directory.Operator{Extension: "101", Password: "secret"}},
+			Phones:    kept,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	stop := func(e *sipengine.Engine) {
+		if err := e.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	phone := telephonytest.NewSIPPhone(t, 600)
+	first := start()
+	if code := phone.Register(first.Addr(), "101", "secret", 300); code != 200 {
+		t.Fatalf("REGISTER: %d", code)
+	}
+	stop(first)
+	second := start()
+	defer stop(second)
+	phone.Behave(telephonytest.Manner{Answers: true})
+	l, err := second.Dial(t.Context(), telephony.Dial{Leg: "m1", Operator: "101"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Hangup(0)
 }
 
 func TestTrunkRegistersWithThePasswordAndTakesItBackAtTheEnd(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/media/stream"
 	"github.com/perezvon/perezvon/internal/telephony"
+	"github.com/perezvon/perezvon/internal/telephony/sipengine/registrar"
 )
 
 // Config is what an Engine needs. Addr, Ports and Directory must be set.
@@ -33,6 +34,9 @@ type Config struct {
 	Net Net
 	// Directory knows trunks and operators.
 	Directory Directory
+	// Phones keeps the registered phones over a restart, e.g. a registrar.File.
+	// nil: a restart forgets them until they register anew.
+	Phones registrar.Keeper
 	// Handler takes calls that come in, each in a goroutine of its own. ctx
 	// ends with the leg. When Handler returns the leg is ended: refused with
 	// 603 if it was not answered. nil: calls in are refused with 480.

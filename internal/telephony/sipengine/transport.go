@@ -21,23 +21,12 @@ const resolveTimeout = 4 * time.Second
 
 // listen opens the sockets and starts their read loops.
 func (e *Engine) listen() error {
-	udp, err := e.cfg.Net.ListenPacket(e.cfg.Addr)
+	udp, tcp, err := e.listenBoth()
 	if err != nil {
-		return fmt.Errorf("listen for SIP over UDP: %w", err)
+		return err
 	}
-	e.sockets = append(e.sockets, udp)
-	e.udp = addrPort(udp.LocalAddr())
-	// TCP at the port that UDP got, should the system have chosen.
-	host, _, err := net.SplitHostPort(e.cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("the SIP address: %w", err)
-	}
-	tcp, err := e.cfg.Net.Listen(net.JoinHostPort(host, strconv.Itoa(int(e.udp.Port()))))
-	if err != nil {
-		return fmt.Errorf("listen for SIP over TCP: %w", err)
-	}
-	e.sockets = append(e.sockets, tcp)
-	e.tcp = addrPort(tcp.Addr())
+	e.sockets = append(e.sockets, udp, tcp)
+	e.udp, e.tcp = addrPort(udp.LocalAddr()), addrPort(tcp.Addr())
 	if e.cfg.TLSAddr != "" {
 		l, err := e.cfg.Net.Listen(e.cfg.TLSAddr)
 		if err != nil {
@@ -52,6 +41,32 @@ func (e *Engine) listen() error {
 	e.serveUDP(udp)
 	e.serve("tcp", func() error { return e.transport.ServeTCP(newDoorkeeper(tcp, e.auth.Allowed)) })
 	return nil
+}
+
+// listenTries bounds the search for a port that is free for UDP and TCP alike.
+const listenTries = 50
+
+// listenBoth opens UDP and TCP at one port. If the system chooses, TCP follows
+// UDP, whose port somebody may be using for TCP: then it chooses again.
+func (e *Engine) listenBoth() (udp net.PacketConn, tcp net.Listener, err error) {
+	host, port, err := net.SplitHostPort(e.cfg.Addr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the SIP address: %w", err)
+	}
+	for range listenTries {
+		if udp, err = e.cfg.Net.ListenPacket(e.cfg.Addr); err != nil {
+			return nil, nil, fmt.Errorf("listen for SIP over UDP: %w", err)
+		}
+		chosen := strconv.Itoa(int(addrPort(udp.LocalAddr()).Port()))
+		if tcp, err = e.cfg.Net.Listen(net.JoinHostPort(host, chosen)); err == nil {
+			return udp, tcp, nil
+		}
+		_ = udp.Close() // nothing was sent on it
+		if port != "0" {
+			break
+		}
+	}
+	return nil, nil, fmt.Errorf("listen for SIP over TCP: %w", err)
 }
 
 // serveUDP runs a read loop on the socket; see gate. It returns once it reads.
