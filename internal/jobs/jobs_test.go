@@ -65,7 +65,17 @@ func outcome(t *testing.T, events <-chan call.Event, id string) call.Event {
 }
 
 func TestARecordingIsRenderedAfterTheCallAndTriedAgain(t *testing.T) {
-	s := storetest.Open(t)
+	triedAgain(t, storetest.Open(t))
+}
+
+func TestPostgreSQL(t *testing.T) {
+	if open, ok := storetest.Postgres(t); ok {
+		t.Run("tried again", func(t *testing.T) { triedAgain(t, open(t)) })
+		t.Run("taken back", func(t *testing.T) { takenBack(t, open(t)) })
+	}
+}
+
+func triedAgain(t *testing.T, s *store.Store) {
 	events := s.Journal().Subscribe(t.Context())
 	var tries atomic.Int32
 	j := start(t, s, func(_ context.Context, id string) (time.Duration, error) {
@@ -107,7 +117,10 @@ func TestACallWithoutARecordingIsNotRendered(t *testing.T) {
 }
 
 func TestWhatAKilledProcessWasRenderingIsRenderedByTheNext(t *testing.T) {
-	s := storetest.Open(t)
+	takenBack(t, storetest.Open(t))
+}
+
+func takenBack(t *testing.T, s *store.Store) {
 	id := recorded(t, s) // without jobs: a job that was never inserted
 	begun := make(chan struct{})
 	hangs := start(t, s, func(ctx context.Context, _ string) (time.Duration, error) {

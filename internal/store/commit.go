@@ -108,25 +108,27 @@ func (j *Journal) commit(group []change) error {
 	return nil
 }
 
+// fail puts the events back. All who wait are told, those behind the group too:
+// what is appended before them is not stored.
 func (j *Journal) fail(group []change, err error) {
 	clear(j.live) // may be ahead of what is stored; events will make them anew
-	events := make([]change, 0, len(group))
-	for i := range group {
-		if group[i].isEvent() {
-			events = append(events, group[i])
-		} else {
-			group[i].done <- err
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	events := make([]change, 0, len(group)+len(j.waiting))
+	for _, list := range [][]change{group, j.waiting} {
+		for i := range list {
+			if list[i].isEvent() {
+				events = append(events, list[i])
+			} else {
+				list[i].done <- err
+			}
 		}
 	}
-	j.mu.Lock()
-	first := j.failure == nil
-	j.failure = err
-	j.stats.Failures++
-	j.waiting = append(events, j.waiting...)
-	j.mu.Unlock()
-	if first {
+	if j.failure == nil {
 		j.store.log.Error("database refuses to commit, trying again", "events", len(events), "error", err)
 	}
+	j.waiting, j.failure = events, err
+	j.stats.Failures++
 }
 
 // groupWrite is one try to store a group.

@@ -3,11 +3,14 @@ package store_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/perezvon/perezvon/internal/call"
@@ -15,15 +18,32 @@ import (
 	"github.com/perezvon/perezvon/internal/store/storetest"
 )
 
-// childDir makes the test binary a writer in that folder that never ends.
-const childDir = "PEREZVON_TEST_CHILD_DIR"
+// childDir makes the test binary a process that works in that folder; childJob
+// says at what.
+const (
+	childDir = "PEREZVON_TEST_CHILD_DIR"
+	childJob = "PEREZVON_TEST_CHILD_JOB"
+)
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		fmt.Fprintln(os.Stderr, writeForEver(dir))
+	dir := os.Getenv(childDir)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	jobs := map[string]func(string) error{"write": writeForEver, "limit": writeToALimit}
+	if err := jobs[os.Getenv(childJob)](dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+}
+
+// child is the test binary at that job.
+func child(t *testing.T, job, dir string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childJob+"="+job)
+	cmd.Stderr = os.Stderr
+	return cmd
 }
 
 // writeForEver prints a line for everything that was acknowledged: the account's
@@ -70,9 +90,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	dir := t.TempDir()
 	acknowledged := make(map[[2]string]int) // callback and call → position
 	for round := range 3 {
-		child := exec.CommandContext(t.Context(), os.Args[0])
-		child.Env = append(os.Environ(), childDir+"="+dir)
-		child.Stderr = os.Stderr
+		child := child(t, "write", dir)
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -117,4 +135,72 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 		}
 	}
 	t.Log(len(acknowledged), "calls acknowledged")
+}
+
+func TestAfterAnIOErrorEverythingIsStoredOnce(t *testing.T) {
+	dir := t.TempDir()
+	out, err := child(t, "limit", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.TrimSpace(string(out))
+	s := storetest.OpenIn(t, store.Options{DataDir: dir})
+	events, err := s.Events(t.Context(), storetest.Mine, id, 1)
+	if err != nil || len(events) != limitedEvents {
+		t.Fatal(len(events), err)
+	}
+	for i, e := range events {
+		if e.Seq != int64(i+2) || e.Reason != fmt.Sprint(i) {
+			t.Fatalf("event %d is %d %s", i, e.Seq, e.Reason)
+		}
+	}
+}
+
+const limitedEvents = 2000
+
+// writeToALimit writes until the kernel refuses: files of this process may not
+// grow further for a while. It prints the call.
+func writeToALimit(dir string) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	s, err := store.Open(context.Background(), store.Options{DataDir: dir})
+	if err != nil {
+		return err
+	}
+	n := storetest.NewCallback("+79161234567")
+	if _, err := s.CreateCallback(n); err != nil {
+		return err
+	}
+	var free syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &free); err != nil {
+		return err
+	}
+	limited := free
+	limited.Cur = 1 << 20
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited); err != nil {
+		return err
+	}
+	failures := 0
+	for i := range limitedEvents {
+		s.Journal().Append(call.Event{CallID: n.CallID, Type: call.Note, Reason: fmt.Sprint(i), Text: strings.Repeat("x", 2000)})
+		if i%200 == 0 && s.Journal().Flush(context.Background()) != nil {
+			failures++
+		}
+	}
+	if failures == 0 || s.Healthy() == nil {
+		return fmt.Errorf("%d failures, healthy: %v", failures, s.Healthy())
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &free); err != nil {
+		return err
+	}
+	for tries := 0; ; tries++ {
+		err := s.Journal().Flush(context.Background())
+		if err == nil {
+			break
+		}
+		if tries == 20 {
+			return fmt.Errorf("the disk is well again, the journal is not: %w", err)
+		}
+	}
+	fmt.Println(n.CallID)
+	return errors.Join(s.Healthy(), s.Close())
 }
