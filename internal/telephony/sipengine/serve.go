@@ -48,7 +48,7 @@ type caller struct {
 // the request has been answered as far as it will be.
 func (e *Engine) admit(req *sip.Request, tx *sip.ServerTx) (c caller, ok bool) {
 	c.source = source(req.Source())
-	if t := e.trunks.MatchSource(c.source); t != nil {
+	if t := e.trunks.MatchSource(c.source); t != nil && (t.At(c.source) || !e.fromPhone(req, c.source)) {
 		// Several accounts at one carrier share its addresses: the called
 		// user, which is what we registered, tells them apart.
 		if by := e.trunks.MatchUser(req.Recipient.User); by != nil && by.Host == t.Host {
@@ -66,6 +66,12 @@ func (e *Engine) admit(req *sip.Request, tx *sip.ServerTx) (c caller, ok bool) {
 	}
 	c.operator = user
 	return c, true
+}
+
+// fromPhone tells that a request is a phone's although it comes from a trunk's
+// host: an office may have its exchange and its phones behind one address.
+func (e *Engine) fromPhone(req *sip.Request, source netip.AddrPort) bool {
+	return req.Method == sip.REGISTER || req.GetHeader("Authorization") != nil || e.phones.At(source)
 }
 
 // outOfDialog takes a request that begins something.

@@ -151,7 +151,7 @@ func listen(p *SIPPhone, d time.Duration) (heard []int16, rate int) {
 // hearsNothing fails the test unless it becomes quiet on the phone within d.
 func hearsNothing(t *testing.T, p *SIPPhone, d time.Duration) {
 	t.Helper()
-	level := 0.0
+	var level float64
 	deadline := time.Now().Add(d)
 	for {
 		heard, _ := listen(p, 120*time.Millisecond)

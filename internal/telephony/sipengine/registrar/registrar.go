@@ -156,6 +156,21 @@ func (r *Registrar) Contacts(extension string) []Binding {
 	return alive(r.phones[extension], time.Now())
 }
 
+// At tells whether a phone of some extension is registered from that address.
+func (r *Registrar) At(source netip.AddrPort) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, phones := range r.phones {
+		for _, b := range phones {
+			if b.Source == source && b.Expires.After(now) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Forget removes a phone that turned out to be gone: its connection is closed.
 func (r *Registrar) Forget(b Binding) {
 	r.update(b.Extension, func(phones []Binding) []Binding {

@@ -139,6 +139,9 @@ func TestAPhoneIsReachedWhereItsRequestCameFrom(t *testing.T) {
 	if b.Source != home || b.Transport != "TCP" || b.UserAgent != "Desk 1" {
 		t.Errorf("%+v", b)
 	}
+	if !r.At(home) || r.At(netip.MustParseAddrPort("192.0.2.10:40001")) {
+		t.Error("At does not know where the phone is")
+	}
 	if uri, err := b.URI(); err != nil || uri.Host != "10.0.0.5" {
 		t.Errorf("%v %v", uri, err)
 	}

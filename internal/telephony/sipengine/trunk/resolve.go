@@ -22,6 +22,9 @@ func (t *Trunk) resolved() []netip.AddrPort {
 	return t.addresses
 }
 
+// At tells whether an address is the trunk's own, port and all.
+func (t *Trunk) At(source netip.AddrPort) bool { return slices.Contains(t.resolved(), source) }
+
 // resolveLoop keeps the addresses of a host that is a name.
 func (t *Trunk) resolveLoop(ctx context.Context) {
 	if _, err := netip.ParseAddr(t.Host); err == nil {

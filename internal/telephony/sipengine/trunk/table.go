@@ -165,7 +165,7 @@ func (tb *Table) MatchSource(source netip.AddrPort) *Trunk {
 	defer tb.mu.Unlock()
 	all := tb.sorted()
 	for _, t := range all {
-		if slices.Contains(t.resolved(), source) {
+		if t.At(source) {
 			return t
 		}
 	}
