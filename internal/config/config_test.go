@@ -205,6 +205,12 @@ func TestValidateTellsAllProblems(t *testing.T) {
 	}
 }
 
+func TestLoadValidates(t *testing.T) {
+	if _, err := Load([]string{"--drain=-1s"}, environ()); err == nil || !strings.Contains(err.Error(), "--drain") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	s := Settings{AdminKey: "hunter2hunter2", ARIPassword: "hunter2", Database: "postgres://u:hunter2@h/d"}
 	var log strings.Builder

@@ -44,7 +44,8 @@ func Default() Settings {
 }
 
 // Load decides all settings: args (flags only, without the command's name)
-// before environment before file before default. They are not validated yet.
+// before environment before file before default. They are valid: kong asks
+// Settings.Validate.
 func Load(args []string, getenv func(string) (string, bool)) (Settings, error) {
 	var s Settings
 	k, err := kong.New(&s, kong.Name("perezvon serve"), kong.Resolvers(&Sources{Getenv: getenv}))

@@ -17,7 +17,7 @@ import (
 // people see is not proven then.
 func browse(t *testing.T) context.Context {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "perezvon-browser-")
+	dir, err := os.MkdirTemp("", "perezvon-browser-") //nolint:usetesting // see the clean-up
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func browse(t *testing.T) context.Context {
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.WindowSize(1200, 900),
 	)
-	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, end := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
 		cancel()

@@ -103,6 +103,7 @@ func register[T, View any](a *API, k kind[T, View]) {
 	content.publish(a.api, create)
 
 	update := content.operation(op(http.MethodPut, item, "put-"+k.one, "Add or change", access.Admin))
+	update.Responses = map[string]*huma.Response{"201": {Description: "Added"}}
 	update.Description = "What is left out takes its default, but a password, which stays as it is."
 	huma.Register(a.api, update, func(ctx context.Context, in *putInput) (*putOutput[View], error) {
 		t, err := content.read(ctx, in.RawBody)

@@ -23,7 +23,7 @@ type follower struct {
 func follow(t *testing.T, s *httpapitest.Server, query, lastID string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	req, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/api/v1/events"+query, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/events"+query, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func follow(t *testing.T, s *httpapitest.Server, query, lastID string) *follower
 	if lastID != "" {
 		req.Header.Set("Last-Event-ID", lastID)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(req) //nolint:bodyclose // the follower does
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,9 +181,9 @@ func TestStoppingTheServerEndsStreams(t *testing.T) {
 	var ended func()
 	t.Run("server", func(t *testing.T) {
 		s := httpapitest.New(t, httpapitest.Options{})
-		req, _ := http.NewRequest("GET", s.URL+"/api/v1/events", nil)
+		req, _ := http.NewRequest(http.MethodGet, s.URL+"/api/v1/events", nil)
 		req.Header.Set("Authorization", "Bearer "+s.AdminKey)
-		res, err := http.DefaultClient.Do(req)
+		res, err := http.DefaultClient.Do(req) //nolint:bodyclose // ended does
 		if err != nil {
 			t.Fatal(err)
 		}

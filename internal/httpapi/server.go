@@ -47,7 +47,9 @@ func (a *API) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		err = errors.Join(err, s.Close())
 	}
-	<-failed
+	if serving := <-failed; !errors.Is(serving, http.ErrServerClosed) {
+		err = errors.Join(err, serving)
+	}
 	return err
 }
 
@@ -73,7 +75,7 @@ func (a *API) logged(next http.Handler) http.Handler {
 		s := &statusWriter{ResponseWriter: w}
 		defer func() {
 			if broken := recover(); broken != nil {
-				if broken == http.ErrAbortHandler {
+				if broken == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
 					panic(broken)
 				}
 				a.c.Logger.ErrorContext(r.Context(), "handler panicked", "method", r.Method, "path", r.URL.Path, "panic", broken)

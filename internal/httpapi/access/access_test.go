@@ -171,7 +171,7 @@ func TestDoor(t *testing.T) {
 	asked := 0
 	d := &Door{Guard: NewGuard(known("good", &asked)), Signer: NewSigner([]byte(strings.Repeat("s", secretSize)))}
 	request := func(change func(*http.Request)) *http.Request {
-		r := httptest.NewRequest("GET", "/x", nil)
+		r := httptest.NewRequest(http.MethodGet, "/x", nil)
 		change(r)
 		return r
 	}

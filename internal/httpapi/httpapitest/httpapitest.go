@@ -78,7 +78,7 @@ func New(t *testing.T, o Options) *Server {
 
 	m := metrics.New("test", s.Dispatch.Live, nil)
 	feed := httpapi.NewFeed(s.Store.Journal().Subscribe, m.Observe)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	s.check(err)
 	s.URL = "http://" + l.Addr().String()
 	s.API = httpapi.New(httpapi.Config{
@@ -90,12 +90,12 @@ func New(t *testing.T, o Options) *Server {
 		o.Register(s)
 	}
 
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { feed.Run(ctx) })
 	running.Go(func() { s.check(s.API.Serve(ctx, l)) })
 	t.Cleanup(func() {
-		drained, cancel := context.WithCancel(context.Background())
+		drained, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 		cancel() // no patience: what lives is ended
 		// Ended calls are what the test wanted; how they end is dispatch's own test.
 		_ = s.Dispatch.Drain(drained)
