@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -25,6 +26,9 @@ func main() {
 }
 
 func generate(ctx context.Context) error {
+	if _, err := os.Stat("prompts.go"); err != nil {
+		return errors.New("run it by go generate ./internal/speech/prompts: it replaces the folder wav where it is started")
+	}
 	if err := os.RemoveAll("wav"); err != nil {
 		return err
 	}
