@@ -115,7 +115,11 @@ func IsExtension(s string) bool {
 }
 
 func isHost(s string) bool {
-	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+	address := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		address = s[1 : len(s)-1] // as IPv6 is written in SIP
+	}
+	if _, err := netip.ParseAddr(address); err == nil {
 		return true
 	}
 	return len(s) <= 253 && hostName.MatchString(s)
