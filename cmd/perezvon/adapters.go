@@ -15,7 +15,7 @@ import (
 )
 
 // endTime is what the phone system and the jobs get to end in order.
-const endTime = 10 * time.Second
+const endTime = 5 * time.Second
 
 // account is the directory of one organisation, as the phone system asks for
 // it.

@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/serverproc"
+	"github.com/perezvon/perezvon/internal/telephony/telephonytest/peers"
+)
+
+// Tones of the people.
+const (
+	managerTone = 500
+	clientTone  = 900
+)
+
+// phonePassword is that of every operator's phone.
+const phonePassword = "phone-password"
+
+// sipp as manager and client: status 200, both tones heard by the right side;
+// the stereo file has the client left, the manager and prompts right, the talk
+// gapless.
+func TestManagerAndClientTalk(t *testing.T) {
+	t.Parallel()
+	srv := start(t, serverproc.Options{})
+	manager := peers.Answerer{Tone: managerTone}.Start(t)
+	client := peers.Answerer{Tone: clientTone, Ring: 500 * time.Millisecond, HangUp: 3 * time.Second}.Start(t)
+	srv.trunk("managers", manager)
+	srv.trunk("clients", client)
+
+	a := srv.callback(order(nil))
+	ctx := limit(t)
+	must(t, manager.Audio.Hears(ctx, clientTone))
+	must(t, client.Audio.Hears(ctx, managerTone))
+	events := srv.expect(a.CallID, call.Completed)
+	must(t, client.Wait(ctx))
+	must(t, manager.Wait(ctx)) // it got its BYE
+
+	srv.until(a.CallID, func(e call.Event) bool { return e.Recording == call.RecordingReady })
+	var file bytes.Buffer
+	must(t, srv.API.Recording(ctx, a.CallID, &file))
+	rec := readStereo(t, file.Bytes())
+
+	zero := find(t, events, call.RecordingStarted, "").At
+	joined := find(t, events, call.Joined, "").At.Sub(zero)
+	parted := find(t, events, call.Parted, "").At.Sub(zero)
+	greeting := find(t, events, call.PromptStarted, "m1").At.Sub(zero)
+	// What the server said stands where the timeline says, on the manager's
+	// side, on top of the manager's own tone.
+	if level := rms(rec.right.between(greeting+200*time.Millisecond, greeting+600*time.Millisecond)); level < 100 {
+		t.Errorf("the greeting is not on the right: level %.0f", level)
+	}
+	rec.right.has(t, managerTone, joined+100*time.Millisecond, parted-100*time.Millisecond)
+	rec.left.has(t, clientTone, joined+100*time.Millisecond, parted-100*time.Millisecond)
+	rec.left.hasNot(t, managerTone, 0, parted)
+	rec.left.hasNot(t, clientTone, 0, joined-100*time.Millisecond)
+	rec.right.hasNot(t, clientTone, 0, parted)
+	// Offsets: the client's tone begins within 20 ms of the answer.
+	answered := find(t, events, call.Answered, "c1").At.Sub(zero)
+	if begins := rec.left.begins(t, clientTone); (begins - answered).Abs() > 40*time.Millisecond {
+		t.Errorf("the client is heard from %v on, answered at %v", begins, answered)
+	}
+}
+
+// A manager may be an operator's extension (a registered phone).
+func TestManagerIsAnOperator(t *testing.T) {
+	t.Parallel()
+	srv := start(t, serverproc.Options{})
+	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/101", map[string]any{"name": "Анна", "password": phonePassword}, nil))
+	client := peers.Answerer{Tone: clientTone, HangUp: 3 * time.Second}.Start(t)
+	srv.trunk("clients", client)
+	manager := peers.Phone{Extension: "101", Server: addrOf(t, srv.SIP), Password: phonePassword, Tone: managerTone}.Start(t)
+
+	a := srv.callback(order(packet{"managers": "101", "trunks_manager": nil}))
+	ctx := limit(t)
+	must(t, manager.Hears(ctx, clientTone))
+	must(t, client.Audio.Hears(ctx, managerTone))
+	srv.expect(a.CallID, call.Completed)
+	must(t, client.Wait(ctx))
+	if _, err := manager.Await(ctx, "CALL_CLOSED"); err != nil {
+		t.Error(err)
+	}
+}
