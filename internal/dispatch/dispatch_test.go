@@ -319,8 +319,11 @@ func TestAPanicEndsItsCallAloneAs712(t *testing.T) {
 func TestDrainLetsCallsFinishThenEndsThem(t *testing.T) {
 	b := newBench(t)
 	finishes, hangs := b.accept(t), b.accept(t)
-	b.until(t, finishes.CallID, call.Dialing)
-	b.until(t, hangs.CallID, call.Dialing)
+	for dialling := 0; dialling < 2; {
+		if e := <-b.events; e.Type == call.Dialing {
+			dialling++
+		}
+	}
 	b.runner.ends <- call.Completed // whichever of the two takes it
 	for e := range b.events {
 		if e.Type == call.Ended {
@@ -402,6 +405,9 @@ func TestRecoverAccountsForWhatADeadProcessLeft(t *testing.T) {
 	}
 	b.wants(t, dialled.ID, callback.StateDone, call.Interrupted)
 	b.wants(t, ended.ID, callback.StateDone, call.Completed)
+	if events, err := b.store.Events(t.Context(), mine, dialled.CallID, 2); err != nil || len(events) != 2 || !events[1].At.Equal(events[0].At) {
+		t.Error("the call did not end with the last sign of life:", events, err)
+	}
 	if c, err := b.store.Call(t.Context(), mine, dialled.CallID); err != nil || c.Recording != call.RecordingRendering {
 		t.Error("the tape of the interrupted call is not rendered:", c.Recording, err)
 	}

@@ -73,9 +73,13 @@ func (s *Service) Recover(ctx context.Context) error {
 	}
 	journal := s.config.Store.Journal()
 	for _, c := range unfinished {
-		e := call.Event{CallID: c.ID, Type: call.Ended, Status: &call.Interrupted, Reason: "the server died during the call"}
+		died, err := s.diedAt(ctx, c)
+		if err != nil {
+			return fmt.Errorf("recover: %w", err)
+		}
+		e := call.Event{CallID: c.ID, At: died, Type: call.Ended, Status: &call.Interrupted, Reason: "the server died during the call"}
 		if inTime, ok := queued[c.ID]; ok {
-			e.Status, e.Reason = &call.Expired, "the server was down"
+			e.At, e.Status, e.Reason = time.Time{}, &call.Expired, "the server was down"
 			if inTime {
 				e = call.Event{CallID: c.ID, Type: call.Note, Reason: "taken up by the restarted server"}
 			}
@@ -97,6 +101,19 @@ func (s *Service) Recover(ctx context.Context) error {
 		s.start(a, scenario.Attempt{CallID: o.CallID, CallbackID: o.CallbackID, Account: o.Account, Number: o.Attempt, Packet: o.Packet})
 	}
 	return nil
+}
+
+// diedAt is when the call ended with its process: the process's last sign of
+// life. The time the server was down is not talk.
+func (s *Service) diedAt(ctx context.Context, c call.Call) (time.Time, error) {
+	died := s.config.Store.LastSeen()
+	events, err := s.config.Store.Events(ctx, c.Account, c.ID, c.LastSeq-1)
+	for _, e := range events {
+		if e.At.After(died) {
+			died = e.At
+		}
+	}
+	return died, err
 }
 
 // Drain stops the service: nothing new is accepted, calls may go on until ctx

@@ -97,7 +97,7 @@ func takeKey(ctx context.Context, tx *Tx, n NewCallback, now time.Time) (Answere
 	result, err := tx.ExecContext(ctx, `
 		INSERT INTO idempotency_keys (account_id, key, request_hash, callback_id, call_id, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-		n.Account, n.Key, bodyHash(n.Received), n.ID, n.CallID, now.UnixMilli())
+		n.Account, text(n.Key), bodyHash(n.Received), n.ID, n.CallID, now.UnixMilli())
 	if err != nil {
 		return Answered{}, err
 	}
@@ -117,7 +117,7 @@ func answerOf(ctx context.Context, query func(context.Context, string, ...any) *
 	a := Answered{Replayed: true}
 	var hash string
 	err := query(ctx, `SELECT request_hash, callback_id, call_id FROM idempotency_keys WHERE account_id = $1 AND key = $2`,
-		account, key).Scan(&hash, &a.ID, &a.CallID)
+		account, text(key)).Scan(&hash, &a.ID, &a.CallID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return Answered{}, ErrNotFound
@@ -144,7 +144,7 @@ func (s *Store) Callback(ctx context.Context, account, id string) (callback.Reco
 	)
 	err := s.reader.QueryRowContext(ctx, `
 		SELECT state, client, packet, next_attempt_at, created_at FROM callbacks WHERE account_id = $1 AND id = $2`,
-		account, id).Scan(&r.State, &r.Client, &packet, &next, &created)
+		account, text(id)).Scan(&r.State, &r.Client, &packet, &next, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		return callback.Record{}, ErrNotFound
 	}
@@ -166,7 +166,7 @@ func (s *Store) Callback(ctx context.Context, account, id string) (callback.Reco
 // Received is the body of the callback's request as it came, or ErrNotFound.
 func (s *Store) Received(ctx context.Context, account, id string) ([]byte, error) {
 	var b []byte
-	err := s.reader.QueryRowContext(ctx, `SELECT received FROM callbacks WHERE account_id = $1 AND id = $2`, account, id).Scan(&b)
+	err := s.reader.QueryRowContext(ctx, `SELECT received FROM callbacks WHERE account_id = $1 AND id = $2`, account, text(id)).Scan(&b)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}

@@ -54,13 +54,13 @@ func (s *Store) Calls(ctx context.Context, account string, p Page, f CallFilter)
 	var w where
 	w.and("account_id = ?", account)
 	if f.Client != "" {
-		w.and("client = ?", f.Client)
+		w.and("client = ?", text(f.Client))
 	}
 	if f.CallbackID != "" {
-		w.and("callback_id = ?", f.CallbackID)
+		w.and("callback_id = ?", text(f.CallbackID))
 	}
 	if f.Direction != "" {
-		w.and("direction = ?", string(f.Direction))
+		w.and("direction = ?", text(string(f.Direction)))
 	}
 	if f.Live {
 		w.and("ended_at IS NULL")
@@ -93,7 +93,7 @@ func (s *Store) Calls(ctx context.Context, account string, p Page, f CallFilter)
 
 // Call is one call of the account, or ErrNotFound.
 func (s *Store) Call(ctx context.Context, account, id string) (call.Call, error) {
-	calls, err := s.queryCalls(ctx, `WHERE account_id = $1 AND id = $2`, account, id)
+	calls, err := s.queryCalls(ctx, `WHERE account_id = $1 AND id = $2`, account, text(id))
 	if err != nil {
 		return call.Call{}, err
 	}
@@ -119,7 +119,7 @@ func (s *Store) Rendering(ctx context.Context) ([]call.Call, error) {
 // it. ErrNotFound if the account has no such call.
 func (s *Store) Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error) {
 	events, err := queryEvents(ctx, s.reader, `
-		SELECT event FROM events WHERE account_id = $1 AND call_id = $2 AND seq > $3 ORDER BY seq`, account, callID, afterSeq)
+		SELECT event FROM events WHERE account_id = $1 AND call_id = $2 AND seq > $3 ORDER BY seq`, account, text(callID), afterSeq)
 	if err == nil && len(events) == 0 {
 		_, err = s.Call(ctx, account, callID)
 	}
@@ -183,7 +183,7 @@ func saveCall(ctx context.Context, tx *Tx, c call.Call, node string) error {
 		}
 	}
 	return tx.run(ctx, saveCallSQL,
-		c.ID, c.Account, node, string(c.Direction), c.CallbackID, c.Attempt, c.Client, c.Responsible,
+		c.ID, c.Account, node, string(c.Direction), c.CallbackID, c.Attempt, text(c.Client), text(c.Responsible),
 		c.Status.Code, c.Status.Slug, c.StartedAt.UnixMilli(), toNullMS(c.AnsweredAt), toNullMS(c.JoinedAt), toNullMS(c.EndedAt),
 		string(stages), c.Recording, c.RecordingS, c.LastSeq)
 }
@@ -266,7 +266,13 @@ func readCursor(cursor string) (ms int64, id string, err error) {
 	if ms, err = strconv.ParseInt(at, 36, 64); err != nil || !ok {
 		return 0, "", bad
 	}
-	return ms, id, nil
+	return ms, text(id), nil
+}
+
+// text is s as both databases take it: PostgreSQL refuses broken UTF-8 and NUL,
+// wherever they come from. A name that had any is found nowhere.
+func text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func fromMS(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -15,15 +15,20 @@ import (
 func (j *Journal) run() {
 	defer close(j.stopped)
 	pause, failed := firstPause, 0
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
 	for {
 		group, closed := j.take()
 		if len(group) == 0 && failed == 0 {
 			if closed {
 				return
 			}
-			<-j.wake
-			j.linger()
-			continue
+			select {
+			case <-j.wake:
+				j.linger()
+				continue
+			case <-beat.C:
+			}
 		}
 		if j.commit(group) == nil {
 			pause, failed = firstPause, 0
@@ -61,8 +66,8 @@ func (j *Journal) take() (group []change, closed bool) {
 }
 
 // commit stores the group and tells everybody. On failure the events go back
-// to the head of the queue and those who wait get the error. An empty group
-// tries whether the database is well again.
+// to the head of the queue and those who wait get the error. An empty group is
+// a sign of life, and tries whether the database is well.
 func (j *Journal) commit(group []change) error {
 	j.mu.Lock()
 	hook := j.hook

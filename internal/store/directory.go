@@ -77,11 +77,11 @@ func list[T any](ctx context.Context, s *Store, t table, account string) ([]T, e
 	defer rows.Close()
 	var items []T
 	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
+		var config string
+		if err := rows.Scan(&config); err != nil {
 			return nil, err
 		}
-		item, err := decode[T](t, text)
+		item, err := decode[T](t, config)
 		if err != nil {
 			return nil, err
 		}
@@ -91,27 +91,27 @@ func list[T any](ctx context.Context, s *Store, t table, account string) ([]T, e
 }
 
 func get[T any](ctx context.Context, s *Store, t table, account, key string) (item T, err error) {
-	var text string
+	var config string
 	err = s.reader.QueryRowContext(ctx,
-		fmt.Sprintf(`SELECT config FROM %s WHERE account_id = $1 AND %s = $2`, t.name, t.key), account, key).Scan(&text)
+		fmt.Sprintf(`SELECT config FROM %s WHERE account_id = $1 AND %s = $2`, t.name, t.key), account, text(key)).Scan(&config)
 	if errors.Is(err, sql.ErrNoRows) {
 		return item, ErrNotFound
 	}
 	if err != nil {
 		return item, err
 	}
-	return decode[T](t, text)
+	return decode[T](t, config)
 }
 
-func decode[T any](t table, text string) (item T, err error) {
-	if err := json.Unmarshal([]byte(text), &item); err != nil {
+func decode[T any](t table, config string) (item T, err error) {
+	if err := json.Unmarshal([]byte(config), &item); err != nil {
 		return item, fmt.Errorf("config in %s: %w", t.name, err)
 	}
 	return item, nil
 }
 
 func put(ctx context.Context, s *Store, t table, account, key string, item any) (created bool, err error) {
-	text, err := json.Marshal(item)
+	config, err := json.Marshal(item)
 	if err != nil {
 		return false, err
 	}
@@ -119,7 +119,7 @@ func put(ctx context.Context, s *Store, t table, account, key string, item any) 
 		now := time.Now().UnixMilli()
 		result, err := tx.ExecContext(ctx,
 			fmt.Sprintf(`UPDATE %s SET config = $1, updated_at = $2 WHERE account_id = $3 AND %s = $4`, t.name, t.key),
-			string(text), now, account, key)
+			string(config), now, account, key)
 		if err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func put(ctx context.Context, s *Store, t table, account, key string, item any) 
 		created = true
 		_, err = tx.ExecContext(ctx,
 			fmt.Sprintf(`INSERT INTO %s (account_id, %s, config, updated_at) VALUES ($1, $2, $3, $4)`, t.name, t.key),
-			account, key, string(text), now)
+			account, key, string(config), now)
 		return err
 	}, nil)
 	return created && err == nil, err
@@ -137,7 +137,7 @@ func put(ctx context.Context, s *Store, t table, account, key string, item any) 
 
 func remove(_ context.Context, s *Store, t table, account, key string) error {
 	return s.journal.write(func(ctx context.Context, tx *Tx) error {
-		result, err := tx.ExecContext(ctx, fmt.Sprintf(`DELETE FROM %s WHERE account_id = $1 AND %s = $2`, t.name, t.key), account, key)
+		result, err := tx.ExecContext(ctx, fmt.Sprintf(`DELETE FROM %s WHERE account_id = $1 AND %s = $2`, t.name, t.key), account, text(key))
 		return orNotFound(result, err)
 	}, nil)
 }

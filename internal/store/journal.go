@@ -20,6 +20,7 @@ const (
 	maxWaiting = 1 << 15
 
 	firstPause, longestPause = 20 * time.Millisecond, time.Second // between tries while the disk fails
+	beatEvery                = 5 * time.Second                    // signs of life while nothing is written
 	commitTimeout            = 10 * time.Second
 	triesAtClose             = 5
 )

@@ -34,14 +34,14 @@ func (s *Store) CreateKey(_ context.Context, k Key) error {
 	}
 	return s.journal.write(func(ctx context.Context, tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			k.ID, k.Account, k.Name, k.Prefix, k.Hash, string(rights), k.CreatedAt.UnixMilli())
+			k.ID, k.Account, text(k.Name), text(k.Prefix), k.Hash, string(rights), k.CreatedAt.UnixMilli())
 		return err
 	}, nil)
 }
 
 // KeyByHash is the key with that SHA-256, of whatever account, or ErrNotFound.
 func (s *Store) KeyByHash(ctx context.Context, hash string) (Key, error) {
-	keys, err := s.queryKeys(ctx, `WHERE hash = $1`, hash)
+	keys, err := s.queryKeys(ctx, `WHERE hash = $1`, text(hash))
 	if err != nil {
 		return Key{}, err
 	}
@@ -59,7 +59,7 @@ func (s *Store) Keys(ctx context.Context, account string) ([]Key, error) {
 // DeleteKey removes the key, or says ErrNotFound.
 func (s *Store) DeleteKey(_ context.Context, account, id string) error {
 	return s.journal.write(func(ctx context.Context, tx *Tx) error {
-		result, err := tx.ExecContext(ctx, `DELETE FROM api_keys WHERE account_id = $1 AND id = $2`, account, id)
+		result, err := tx.ExecContext(ctx, `DELETE FROM api_keys WHERE account_id = $1 AND id = $2`, account, text(id))
 		return orNotFound(result, err)
 	}, nil)
 }

@@ -51,7 +51,9 @@ type Store struct {
 	reader  *sql.DB // the same as writer where the database takes many writers
 	hot     map[string]*sql.Stmt
 	lock    io.Closer
-	journal *Journal
+	// lastSeen is the last sign of life of the process before this one.
+	lastSeen time.Time
+	journal  *Journal
 }
 
 // Open opens the database, brings its tables up to date and takes the data
@@ -96,6 +98,14 @@ func (s *Store) connect(ctx context.Context, o Options) (err error) {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
+	var seen int64
+	err = s.writer.QueryRowContext(ctx, `SELECT seen_at FROM nodes WHERE id = $1`, s.node).Scan(&seen)
+	switch {
+	case err == nil:
+		s.lastSeen = fromMS(seen)
+	case !errors.Is(err, sql.ErrNoRows):
+		return err
+	}
 	// Proves at the start, not at the first call, that the disk takes writes.
 	return s.beat(ctx, s.writer)
 }
@@ -127,6 +137,10 @@ func (s *Store) Journal() *Journal { return s.journal }
 
 // Node is the name of this process: Options.Node.
 func (s *Store) Node() string { return s.node }
+
+// LastSeen is when the node's process before this one was last alive, to some
+// five seconds; zero if there was none.
+func (s *Store) LastSeen() time.Time { return s.lastSeen }
 
 // Healthy is nil while the database takes writes, and otherwise the error of
 // the last try. A server that is not healthy must not accept calls.

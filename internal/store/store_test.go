@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/store"
@@ -78,4 +80,33 @@ func TestADataFolderIsUsedByOneProcess(t *testing.T) {
 	if err := second.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTheNextProcessKnowsWhenTheLastOneWasAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		first, err := store.Open(t.Context(), store.Options{DataDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := first.LastSeen(); !at.IsZero() {
+			t.Error("before the first process there was one at", at)
+		}
+		time.Sleep(time.Hour) // with nothing to do
+		died := time.Now()
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		second, err := store.Open(t.Context(), store.Options{DataDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := died.Sub(second.LastSeen()); d < 0 || d > 5*time.Second {
+			t.Error("last seen before its end:", d)
+		}
+		if err := second.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

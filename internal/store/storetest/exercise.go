@@ -83,6 +83,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"calls are filtered", exerciseFilters},
 		{"unfinished and queued", exerciseUnfinished},
 		{"hook", exerciseHook},
+		{"hostile text is found nowhere and breaks nothing", exerciseHostile},
 		{"subscribers", exerciseSubscribers},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
@@ -431,6 +432,35 @@ func exerciseHook(t *testing.T, s *store.Store) {
 	same(t, "from the hook", r.Client, err)
 	events, err := s.Events(t.Context(), Mine, n.CallID, 0)
 	same(t, 3, len(events), err)
+}
+
+func exerciseHostile(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	for _, bad := range []string{"\x00", "10\xff", "'; DROP TABLE calls; --", "\xed\xa0\x80"} {
+		_, err := s.Call(ctx, Mine, bad)
+		fails(t, err, store.ErrNotFound)
+		_, err = s.Callback(ctx, Mine, bad)
+		fails(t, err, store.ErrNotFound)
+		_, err = s.Events(ctx, Mine, bad, 0)
+		fails(t, err, store.ErrNotFound)
+		_, err = s.Trunk(ctx, Mine, bad)
+		fails(t, err, store.ErrNotFound)
+		_, err = s.KeyByHash(ctx, bad)
+		fails(t, err, store.ErrNotFound)
+		_, err = s.Replay(ctx, Mine, bad, nil)
+		fails(t, err, store.ErrNotFound)
+		fails(t, s.DeleteOperator(ctx, Mine, bad), store.ErrNotFound)
+		calls, _, err := s.Calls(ctx, Mine, store.Page{}, store.CallFilter{Client: bad, CallbackID: bad, Direction: call.Direction(bad)})
+		same(t, nil, calls, err)
+		n := NewCallback("+79161234567")
+		n.Key = bad + n.ID
+		_, err = s.CreateCallback(n)
+		fails(t, err, nil)
+		appendAll(t, s, call.Event{CallID: n.CallID, Type: call.Answered, Leg: bad, Operator: bad, Text: bad})
+		events, err := s.Events(ctx, Mine, n.CallID, 1)
+		same(t, 1, len(events), err)
+	}
+	same(t, int64(0), s.Journal().Stats().Failures, s.Healthy())
 }
 
 func exerciseSubscribers(t *testing.T, s *store.Store) {
