@@ -34,7 +34,6 @@ func (p place) Operator(_ context.Context, extension string) (directory.Operator
 
 func newRig(t *testing.T) *telephonytest.Rig {
 	t.Helper()
-	loopback := netip.MustParseAddr("127.0.0.1")
 	calls := make(chan telephony.Leg, 4)
 	r := &telephonytest.Rig{
 		Outside: [2]telephonytest.Outside{
@@ -53,9 +52,7 @@ func newRig(t *testing.T) *telephonytest.Rig {
 			Username: "acme", Password: o.Password,
 		})
 	}
-	e, err := sipengine.New(sipengine.Config{
-		Addr:      netip.AddrPortFrom(loopback, 0).String(),
-		Ports:     stream.NewPorts(stream.SystemNet(), loopback, 0, 0),
+	e := startEngine(t, sipengine.Config{
 		Directory: p,
 		Handler: func(ctx context.Context, l telephony.Leg) {
 			calls <- l
@@ -63,6 +60,16 @@ func newRig(t *testing.T) *telephonytest.Rig {
 		},
 		MediaTimeout: r.Patience,
 	})
+	r.Engine, r.Server = e, e.Addr()
+	return r
+}
+
+// startEngine runs an engine on loopback until the end of the test.
+func startEngine(t *testing.T, c sipengine.Config) *sipengine.Engine {
+	t.Helper()
+	c.Addr = "127.0.0.1:0"
+	c.Ports = stream.NewPorts(stream.SystemNet(), netip.MustParseAddr("127.0.0.1"), 0, 0)
+	e, err := sipengine.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +83,5 @@ func newRig(t *testing.T) *telephonytest.Rig {
 			t.Errorf("stop: %v", err)
 		}
 	})
-	r.Engine, r.Server = e, e.Addr()
-	return r
+	return e
 }

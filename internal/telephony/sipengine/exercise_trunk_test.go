@@ -3,13 +3,11 @@ package sipengine_test
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/directory"
-	"github.com/perezvon/perezvon/internal/media/stream"
 	"github.com/perezvon/perezvon/internal/telephony"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine/registrar"
@@ -20,26 +18,11 @@ import (
 // withTrunk runs an engine with one trunk to a carrier.
 func withTrunk(t *testing.T, carrier *telephonytest.SIPPhone, d directory.Trunk) *sipengine.Engine {
 	t.Helper()
-	loopback := netip.MustParseAddr("127.0.0.1")
 	d.Name, d.Host, d.Port = "carrier", carrier.Addr().Addr().String(), int(carrier.Addr().Port())
-	e, err := sipengine.New(sipengine.Config{
-		Addr:      netip.AddrPortFrom(loopback, 0).String(),
-		Ports:     stream.NewPorts(stream.SystemNet(), loopback, 0, 0),
+	return startEngine(t, sipengine.Config{
 		Directory: place{trunks: []directory.Trunk{d}},
 		Handler:   func(_ context.Context, l telephony.Leg) { l.Hangup(486) },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Stop(context.Background()); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
-	return e
 }
 
 // until waits until cond is true, and fails after 5 s.
@@ -58,36 +41,19 @@ func until(t *testing.T, what string, cond func() bool) {
 }
 
 func TestARestartOfTheEngineDoesNotLoseThePhones(t *testing.T) {
-	loopback := netip.MustParseAddr("127.0.0.1")
-	kept := registrar.File(filepath.Join(t.TempDir(), "phones.json"))
-	start := func() *sipengine.Engine {
-		e, err := sipengine.New(sipengine.Config{
-			Addr:      netip.AddrPortFrom(loopback, 0).String(),
-			Ports:     stream.NewPorts(stream.SystemNet(), loopback, 0, 0),
-			Directory: place{operator: directory.Operator{Extension: "101", Password: "secret"}},
-			Phones:    kept,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := e.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return e
-	}
-	stop := func(e *sipengine.Engine) {
-		if err := e.Stop(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+	c := sipengine.Config{
+		Directory: place{operator: directory.Operator{Extension: "101", Password: "secret"}},
+		Phones:    registrar.File(filepath.Join(t.TempDir(), "phones.json")),
 	}
 	phone := telephonytest.NewSIPPhone(t, 600)
-	first := start()
+	first := startEngine(t, c)
 	if code := phone.Register(first.Addr(), "101", "secret", 300); code != 200 {
 		t.Fatalf("REGISTER: %d", code)
 	}
-	stop(first)
-	second := start()
-	defer stop(second)
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := startEngine(t, c)
 	phone.Behave(telephonytest.Manner{Answers: true})
 	l, err := second.Dial(t.Context(), telephony.Dial{Leg: "m1", Operator: "101"})
 	if err != nil {

@@ -133,6 +133,13 @@ func (l *leg) end(cause *telephony.HangupError) {
 	l.ended = true
 	d, answered := l.dialog, !l.since.IsZero()
 	l.timer.stop()
+	if cause.By == telephony.ByFar {
+		// Who hangs up has our answer, though its ACK may come later or never.
+		for cseq, u := range l.acks {
+			delete(l.acks, cseq)
+			close(u.done)
+		}
+	}
 	l.mu.Unlock()
 
 	l.cancel(cause)

@@ -81,8 +81,16 @@ func (p *SIPPhone) calling(c *farCall, server netip.AddrPort, a account) {
 	p.listen(c, res.Body())
 	ack := p.inDialog(c, sip.ACK)
 	ack.CSeq().SeqNo = c.invite.CSeq().SeqNo
-	p.write(ack.String(), server)
 	p.state = PhoneTalking
+	if c.manner.ByeFirst {
+		p.send(p.inDialog(c, sip.BYE), server)
+		p.over(c)
+	}
+	if c.manner.LateAck > 0 {
+		p.after(c.manner.LateAck, func() { p.write(ack.String(), server) })
+		return
+	}
+	p.write(ack.String(), server)
 }
 
 // Cancel gives a call up that was not answered.

@@ -174,6 +174,39 @@ func inboundCases() []exercise {
 			}
 			eventually(t, "a BYE came", caller.HungUp)
 		}},
+		{"answered, and we hang up in the same instant", func(t *testing.T, r *Rig) {
+			// The BYE must wait for the ACK (RFC 3261 §15), and no longer.
+			caller := r.Outside[0]
+			caller.Behave(Manner{LateAck: 200 * time.Millisecond})
+			caller.Call(r.Server, number, "", "100")
+			l := incoming(t, r)
+			if err := l.Answer(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			l.Hangup(0)
+			if within(100*time.Millisecond, caller.HungUp) {
+				t.Error("the BYE did not wait")
+			}
+			eventually(t, "a BYE came", caller.HungUp)
+			if caller.Final() != 200 {
+				t.Errorf("final %d", caller.Final())
+			}
+		}},
+		{"answered, and the caller's BYE overtakes its ACK", func(t *testing.T, r *Rig) {
+			caller := r.Outside[0]
+			caller.Behave(Manner{ByeFirst: true, LateAck: 300 * time.Millisecond})
+			caller.Call(r.Server, number, "", "100")
+			l := incoming(t, r)
+			if err := l.Answer(t.Context()); err != nil && context.Cause(l.Context()) == nil {
+				t.Fatal(err)
+			}
+			if h := ends(t, l); h.By != telephony.ByFar {
+				t.Errorf("%+v", h)
+			}
+			if n := caller.Answers(); within(700*time.Millisecond, func() bool { return caller.Answers() > n }) {
+				t.Error("the answer is repeated to a caller who has hung up")
+			}
+		}},
 		{"joined with a call out", func(t *testing.T, r *Rig) {
 			caller, far := r.Outside[0], r.Outside[1]
 			caller.Call(r.Server, number, "", "100")

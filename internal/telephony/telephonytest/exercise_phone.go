@@ -39,6 +39,10 @@ type Manner struct {
 	Demands string
 	// DropsAck loses the first ACK.
 	DropsAck bool
+	// LateAck: the network holds its ACK up for so long. ByeFirst: it hangs up
+	// at once, which overtakes the ACK.
+	LateAck  time.Duration
+	ByeFirst bool
 	// CrossesCancel: when it is cancelled it has just picked up.
 	CrossesCancel bool
 	// Codec is the one it speaks; default PCMA. Foreign: one nobody else does.
@@ -93,6 +97,7 @@ type farCall struct {
 	media     *mediatest.Phone
 	acked     bool
 	acks      int
+	answers   int // 2xx that came
 	held      bool
 	cancelled bool // a CANCEL came
 	byes      int  // BYEs that came
@@ -200,6 +205,15 @@ func (p *SIPPhone) look(f func(*farCall) bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.call != nil && f(p.call)
+}
+
+// Answers is how often the last call out was answered, repeats included.
+func (p *SIPPhone) Answers() (n int) {
+	p.look(func(c *farCall) bool {
+		n = c.answers
+		return true
+	})
+	return n
 }
 
 // Sound is the phone's ear and mouth in the last call; nil before it has any.
@@ -332,6 +346,9 @@ func (p *SIPPhone) read() {
 			m.SetTransport("UDP")
 			p.request(m, from)
 		case *sip.Response:
+			if p.call != nil && m.IsSuccess() && m.CSeq() != nil && m.CSeq().MethodName == sip.INVITE {
+				p.call.answers++
+			}
 			if ch := p.waiting[branch(m)]; ch != nil {
 				select {
 				case ch <- m:
