@@ -77,7 +77,10 @@ func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
 		if err := saveCall(ctx, tx, c, s.node); err != nil {
 			return err
 		}
-		return insertEvent(ctx, tx, n.Account, created)
+		if err := insertEvent(ctx, tx, n.Account, created); err != nil {
+			return err
+		}
+		return s.journal.follow(ctx, tx, s.journal.onEvent(), c, created)
 	}
 	err = s.journal.write(insert, func() {
 		if !answer.Replayed {
@@ -185,10 +188,11 @@ type Order struct {
 // of all accounts, oldest first. At the start of a process its predecessor
 // acknowledged them and died.
 func (s *Store) Queued(ctx context.Context) ([]Order, error) {
+	// CROSS JOIN keeps SQLite from beginning with every call there ever was.
 	rows, err := s.reader.QueryContext(ctx, `
 		SELECT k.account_id, k.id, c.id, c.attempt, k.packet, k.created_at
-		FROM callbacks k JOIN calls c ON c.callback_id = k.id
-		WHERE k.state = 'queued' AND c.node = $1 AND c.ended_at IS NULL
+		FROM callbacks k CROSS JOIN calls c
+		WHERE k.state = 'queued' AND c.callback_id = k.id AND c.node = $1 AND c.ended_at IS NULL
 		ORDER BY k.id`, s.node)
 	if err != nil {
 		return nil, err

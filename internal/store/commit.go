@@ -69,11 +69,7 @@ func (j *Journal) take() (group []change, closed bool) {
 // to the head of the queue and those who wait get the error. An empty group is
 // a sign of life, and tries whether the database is well.
 func (j *Journal) commit(group []change) error {
-	j.mu.Lock()
-	hook := j.hook
-	j.mu.Unlock()
-
-	w := groupWrite{journal: j, group: group, hook: hook}
+	w := groupWrite{journal: j, group: group, hook: j.onEvent()}
 	err := w.store()
 	for err != nil && w.refused >= 0 {
 		// The database is well; one event cannot be stored, now or ever.
@@ -235,12 +231,18 @@ func (w *groupWrite) event(ctx context.Context, tx *Tx, i int) error {
 	if err := followCallback(ctx, tx, *l, *e); err != nil {
 		return err
 	}
-	if w.hook == nil {
+	return w.journal.follow(ctx, tx, w.hook, *l, *e)
+}
+
+// follow lets the hook store what follows from an event. The error tells that
+// the transaction cannot go on.
+func (j *Journal) follow(ctx context.Context, tx *Tx, hook Hook, c call.Call, e call.Event) error {
+	if hook == nil {
 		return nil
 	}
-	err, broken := tx.within(ctx, func(ctx context.Context, tx *Tx) error { return w.hook(ctx, tx, *l, *e) })
+	err, broken := tx.within(ctx, func(ctx context.Context, tx *Tx) error { return hook(ctx, tx, c, e) })
 	if err != nil {
-		w.journal.store.log.Error("follow-up of event failed", "call", e.CallID, "type", e.Type, "error", err)
+		j.store.log.Error("follow-up of event failed", "call", e.CallID, "type", e.Type, "error", err)
 	}
 	return broken
 }

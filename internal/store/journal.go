@@ -165,6 +165,12 @@ func (j *Journal) OnEvent(h Hook) {
 	j.hook = h
 }
 
+func (j *Journal) onEvent() Hook {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.hook
+}
+
 // Healthy is nil while commits succeed, and otherwise the last error. It heals
 // by itself: the journal keeps trying.
 func (j *Journal) Healthy() error {

@@ -45,7 +45,7 @@ CREATE TABLE callbacks (
     next_attempt_at INTEGER,
     created_at      INTEGER NOT NULL
 );
-CREATE INDEX callbacks_open ON callbacks (state, id) WHERE state IN ('queued', 'running', 'scheduled');
+CREATE INDEX callbacks_queued ON callbacks (id) WHERE state = 'queued';
 
 CREATE TABLE idempotency_keys (
     account_id   TEXT NOT NULL,

@@ -1,0 +1,266 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/invalid"
+)
+
+// States of a delivery.
+const (
+	DeliveryWaiting = "waiting"   // will be tried, now or at NextTryAt
+	DeliveryDone    = "delivered" // the receiver has taken it
+	DeliveryDead    = "dead"      // given up; somebody may ask for another try
+)
+
+// ErrMoreWaits says that something in the lane still waits for its delivery.
+var ErrMoreWaits = errors.New("more waits in the lane")
+
+// Lane is a call's deliveries of one kind. They are sent one after the other.
+type Lane struct {
+	Account string `json:"account"`
+	CallID  string `json:"call_id" river:"unique"`
+	Kind    string `json:"kind" river:"unique"`
+}
+
+// Delivery is one thing that somebody outside is told.
+type Delivery struct {
+	Lane
+	ID string // call.NewID; the receiver knows a repetition by it
+	// Seq is the place in the lane: that of the event that caused it.
+	Seq  int64
+	URL  string
+	Body []byte // JSON
+	// State is one of the Delivery… constants.
+	State string
+	Tries int
+	// LastStatus is the HTTP status of the last try, 0 if no answer came.
+	LastStatus int
+	// LastError tells in words why the last try failed; empty after a success.
+	LastError   string
+	NextTryAt   time.Time // zero unless State is waiting
+	CreatedAt   time.Time
+	DeliveredAt time.Time // zero unless State is delivered
+}
+
+// DeliveryFilter narrows the list of deliveries. A zero field does not.
+type DeliveryFilter struct {
+	CallID string
+	State  string // one of the Delivery… constants
+}
+
+const deliveryColumns = `id, account_id, call_id, kind, seq, url, body, state, tries, last_status, last_error,
+	next_try_at, created_at, delivered_at`
+
+const insertDeliverySQL = `
+	INSERT INTO deliveries (id, account_id, call_id, kind, seq, url, body, state, next_try_at, created_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, $8)`
+
+// AddDelivery stores something to be told, in the transaction of its cause.
+// ID, Lane, Seq, URL, Body and CreatedAt count.
+func (t *Tx) AddDelivery(ctx context.Context, d Delivery) error {
+	return t.run(ctx, insertDeliverySQL, d.ID, d.Account, d.CallID, d.Kind, d.Seq, text(d.URL), string(d.Body), d.CreatedAt.UnixMilli())
+}
+
+// NextDelivery is the oldest in the lane that waits, whether it is due or not,
+// or ErrNotFound.
+func (s *Store) NextDelivery(ctx context.Context, l Lane) (Delivery, error) {
+	return oneDelivery(s.queryDeliveries(ctx, s.reader, `
+		WHERE call_id = $1 AND kind = $2 AND state = 'waiting' ORDER BY seq LIMIT 1`, l.CallID, l.Kind))
+}
+
+// LaneClosed tells that the receiver wants nothing more of the lane: it has
+// answered with that HTTP status, for good.
+func (s *Store) LaneClosed(ctx context.Context, l Lane, status int) (bool, error) {
+	var closed bool
+	err := s.reader.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM deliveries WHERE call_id = $1 AND kind = $2 AND state = 'dead' AND last_status = $3)`,
+		l.CallID, l.Kind, status).Scan(&closed)
+	return closed, err
+}
+
+// SettleDelivery stores what became of a try: State, Tries, LastStatus,
+// LastError, NextTryAt and DeliveredAt. A dead delivery takes with it what
+// waits behind it if lane is true.
+func (s *Store) SettleDelivery(_ context.Context, d Delivery, lane bool) error {
+	return s.journal.write(func(ctx context.Context, tx *Tx) error {
+		err := tx.run(ctx, settleDeliverySQL, d.ID, d.State, d.Tries, d.LastStatus, text(d.LastError), toNullMS(d.NextTryAt), toNullMS(d.DeliveredAt))
+		if err != nil || !lane {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
+			UPDATE deliveries SET state = 'dead', last_error = $1, next_try_at = NULL
+			WHERE call_id = $2 AND kind = $3 AND state = 'waiting'`, text(d.LastError), d.CallID, d.Kind)
+		return err
+	}, nil)
+}
+
+const settleDeliverySQL = `
+	UPDATE deliveries SET state = $2, tries = $3, last_status = $4, last_error = $5, next_try_at = $6, delivered_at = $7
+	WHERE id = $1`
+
+// FinishLane runs done in a transaction if nothing waits in the lane, and
+// otherwise returns ErrMoreWaits. done must lock whatever those who add to the
+// lane lock too, so that nothing is added unseen.
+func (s *Store) FinishLane(l Lane, done func(ctx context.Context, tx *Tx) error) error {
+	return s.journal.write(func(ctx context.Context, tx *Tx) error {
+		if err := done(ctx, tx); err != nil {
+			return err
+		}
+		var waits bool
+		err := tx.QueryRowContext(ctx, `
+			SELECT EXISTS (SELECT 1 FROM deliveries WHERE call_id = $1 AND kind = $2 AND state = 'waiting')`,
+			l.CallID, l.Kind).Scan(&waits)
+		if err == nil && waits {
+			err = ErrMoreWaits
+		}
+		return err
+	}, nil)
+}
+
+// OpenLanes are the lanes of this node's calls in which something waits, of all
+// accounts.
+func (s *Store) OpenLanes(ctx context.Context) ([]Lane, error) {
+	rows, err := s.reader.QueryContext(ctx, `
+		SELECT DISTINCT d.account_id, d.call_id, d.kind
+		FROM deliveries d JOIN calls c ON c.id = d.call_id
+		WHERE d.state = 'waiting' AND d.state <> 'delivered' AND c.node = $1`, s.node)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Lane
+	for rows.Next() {
+		var l Lane
+		if err := rows.Scan(&l.Account, &l.CallID, &l.Kind); err != nil {
+			return nil, err
+		}
+		list = append(list, l)
+	}
+	return list, rows.Err()
+}
+
+// RetryDelivery makes a delivery, whatever became of it, wait again and lets
+// its lane be tried now. added runs in the same transaction. ErrNotFound if the
+// account has no such delivery.
+func (s *Store) RetryDelivery(_ context.Context, account, id string, added func(context.Context, *Tx, Lane) error) (Delivery, error) {
+	var d Delivery
+	err := s.journal.write(func(ctx context.Context, tx *Tx) (err error) {
+		now := time.Now().UnixMilli()
+		result, err := tx.ExecContext(ctx, `
+			UPDATE deliveries SET state = 'waiting', tries = 0, last_status = 0, next_try_at = $1, delivered_at = NULL
+			WHERE account_id = $2 AND id = $3`, now, account, id)
+		if err = orNotFound(result, err); err != nil {
+			return err
+		}
+		if d, err = oneDelivery(s.queryDeliveries(ctx, tx, `WHERE id = $1`, id)); err != nil {
+			return err
+		}
+		// Those before it in the lane would otherwise keep it waiting.
+		if _, err = tx.ExecContext(ctx, `
+			UPDATE deliveries SET next_try_at = $1 WHERE call_id = $2 AND kind = $3 AND state = 'waiting'`,
+			now, d.CallID, d.Kind); err != nil {
+			return err
+		}
+		return added(ctx, tx, d.Lane)
+	}, nil)
+	return d, err
+}
+
+// Deliveries lists what the account's receivers were told and wait for, newest
+// first, and the cursor of the next page, "" after the last. A bad limit or
+// cursor is an invalid.Error.
+func (s *Store) Deliveries(ctx context.Context, account string, p Page, f DeliveryFilter) (list []Delivery, next string, err error) {
+	if p.Limit == 0 {
+		p.Limit = DefaultLimit
+	}
+	if p.Limit < 1 || p.Limit > MaxLimit {
+		return nil, "", invalid.Error{{Path: "limit", Message: fmt.Sprintf("want 1 to %d", MaxLimit)}}
+	}
+	var w where
+	w.and("account_id = ?", account)
+	if f.CallID != "" {
+		w.and("call_id = ?", text(f.CallID))
+	}
+	if f.State != "" {
+		w.and("state = ?", text(f.State))
+		if f.State != DeliveryDone {
+			w.and("state <> 'delivered'") // the index of what is open
+		}
+	}
+	if p.Cursor != "" {
+		at, id, err := readCursor(p.Cursor)
+		if err != nil {
+			return nil, "", err
+		}
+		w.and("(created_at, id) < (?, ?)", at, id)
+	}
+	w.args = append(w.args, p.Limit+1) // one more tells whether there is a next page
+	list, err = s.queryDeliveries(ctx, s.reader,
+		fmt.Sprintf(`WHERE %s ORDER BY created_at DESC, id DESC LIMIT $%d`, w.text(), len(w.args)), w.args...)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(list) > p.Limit {
+		list = list[:p.Limit]
+		last := list[p.Limit-1]
+		next = writeCursor(last.CreatedAt.UnixMilli(), last.ID)
+	}
+	return list, next, nil
+}
+
+func (s *Store) queryDeliveries(ctx context.Context, db querier, condition string, args ...any) ([]Delivery, error) {
+	rows, err := db.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries `+condition, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Delivery
+	for rows.Next() {
+		d, err := scanDelivery(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d)
+	}
+	return list, rows.Err()
+}
+
+func scanDelivery(rows *sql.Rows) (Delivery, error) {
+	var (
+		d               Delivery
+		body            string
+		created         int64
+		next, delivered sql.NullInt64
+	)
+	err := rows.Scan(&d.ID, &d.Account, &d.CallID, &d.Kind, &d.Seq, &d.URL, &body, &d.State, &d.Tries, &d.LastStatus, &d.LastError,
+		&next, &created, &delivered)
+	d.Body, d.CreatedAt = []byte(body), fromMS(created)
+	d.NextTryAt, d.DeliveredAt = fromNullMS(next), fromNullMS(delivered)
+	return d, err
+}
+
+func oneDelivery(list []Delivery, err error) (Delivery, error) {
+	if err == nil && len(list) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Delivery{}, err
+	}
+	return list[0], nil
+}
+
+// CallbackPacket is the packet and the id of the callback in the transaction
+// that may be making it: those who follow its events need the URLs.
+func (t *Tx) CallbackPacket(ctx context.Context, id string) (packet []byte, err error) {
+	var s string
+	err = t.QueryRowContext(ctx, `SELECT packet FROM callbacks WHERE id = $1`, id).Scan(&s)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return []byte(s), err
+}
