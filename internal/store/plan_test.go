@@ -50,6 +50,9 @@ func explain(t *testing.T, s *Store, query string) string {
 		}
 		fmt.Fprintln(&plan, detail)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return plan.String()
 }
 
