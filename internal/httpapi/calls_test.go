@@ -454,6 +454,11 @@ func TestBadTrunksAndOperators(t *testing.T) {
 		if strings.Contains(string(a.Body), "hunter2") {
 			t.Errorf("%s", a.Body)
 		}
+		a = s.Do("PUT", "/api/v1/trunks/x", map[string]any{"host": map[string]any{"password": "hunter2"}, "password": 31337})
+		mustBeProblem(t, a, http.StatusUnprocessableEntity)
+		if strings.Contains(string(a.Body), "hunter2") || strings.Contains(string(a.Body), "31337") {
+			t.Errorf("%s", a.Body)
+		}
 		a = s.Do("PUT", "/api/v1/trunks/x", `{"password": "hunter2", `)
 		if mustBeProblem(t, a, http.StatusBadRequest); strings.Contains(string(a.Body), "hunter2") {
 			t.Errorf("%s", a.Body)

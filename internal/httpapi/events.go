@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -165,10 +166,11 @@ func (s *stream) send() bool {
 	if s.buf.Len() == 0 {
 		return true
 	}
-	if err := s.control.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil {
+	err := s.control.SetWriteDeadline(time.Now().Add(streamWrite))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return false
 	}
-	_, err := s.w.Write(s.buf.Bytes())
+	_, err = s.w.Write(s.buf.Bytes())
 	s.buf.Reset()
 	return err == nil && s.control.Flush() == nil
 }

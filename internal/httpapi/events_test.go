@@ -22,7 +22,7 @@ type follower struct {
 
 func follow(t *testing.T, s *httpapitest.Server, query, lastID string) *follower {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a test that waits for nothing fails
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/events"+query, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +158,8 @@ func TestSlowListenersAreDropped(t *testing.T) {
 	if len(foreign) > 0 {
 		t.Error("another account hears the events")
 	}
+	source <- call.Event{CallID: "f", Seq: 1, Account: "other"}
+	<-foreign
 	_, missed, found, leave := feed.Listen("main", httpapi.EventID{Call: "c", Seq: n - 5})
 	leave()
 	if !found || len(missed) != 5 {
