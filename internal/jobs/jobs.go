@@ -2,8 +2,9 @@
 // process: River jobs in the store's own database, inserted in the transaction
 // that causes them.
 //
-// There is one kind now: the recording of a call is rendered from its tape
-// after the call has ended. The rest of the program does not see River.
+// There are two kinds: the recording of a call is rendered from its tape after
+// the call has ended, and backends are told what happens on it. The rest of the
+// program does not see River.
 package jobs
 
 import (
@@ -34,6 +35,8 @@ type Config struct {
 	// Renderers is how many recordings are rendered at once. Rendering takes
 	// all of a processor that calls want too. Default DefaultRenderers.
 	Renderers int
+	// Deliveries tells the backends. Default: nobody is told anything.
+	Deliveries Deliveries
 	// Poll is how often the database is asked for work where it cannot tell by
 	// itself (SQLite). Default 500 ms, at least 100 ms.
 	Poll time.Duration
@@ -43,9 +46,11 @@ type Config struct {
 
 // Service works the jobs of one process.
 type Service struct {
-	log   *slog.Logger
-	store *store.Store
-	queue queue
+	log        *slog.Logger
+	store      *store.Store
+	deliveries Deliveries
+	queue      queue
+	stopping   chan struct{} // closed when the work is to end
 }
 
 // New brings River's tables up to date, takes back the jobs that this node's
@@ -61,16 +66,21 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Poll == 0 {
 		c.Poll = defaultPoll
 	}
-	s := &Service{log: c.Logger, store: c.Store}
+	s := &Service{log: c.Logger, store: c.Store, deliveries: c.Deliveries, stopping: make(chan struct{})}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &renderer{log: c.Logger, store: c.Store, render: c.Render})
+	queues := map[string]river.QueueConfig{renderQueue: {MaxWorkers: c.Renderers}}
+	if c.Deliveries != nil {
+		river.AddWorker(workers, &deliverer{service: s})
+		queues[deliverQueue] = river.QueueConfig{MaxWorkers: deliverers, FetchPollInterval: min(c.Poll, deliverPoll)}
+	}
 	config := &river.Config{
 		ID:                   "perezvon-" + c.Store.Node(),
 		FetchPollInterval:    c.Poll,
 		JobTimeout:           renderTimeout,
 		RescueStuckJobsAfter: 2 * renderTimeout,
 		Logger:               slog.New(atLeastWarn{c.Logger.Handler()}),
-		Queues:               map[string]river.QueueConfig{renderQueue: {MaxWorkers: c.Renderers}},
+		Queues:               queues,
 		Workers:              workers,
 	}
 	var err error
@@ -89,13 +99,15 @@ func New(ctx context.Context, c Config) (*Service, error) {
 // follow inserts the jobs that an event causes.
 func (s *Service) follow(ctx context.Context, tx *store.Tx, c call.Call, e call.Event) error {
 	if e.Type == call.Ended && c.Recording == call.RecordingRendering {
-		return s.queue.insertTx(ctx, tx, RenderRecording{Account: c.Account, CallID: c.ID})
+		if err := s.queue.insertTx(ctx, tx, RenderRecording{Account: c.Account, CallID: c.ID}); err != nil {
+			return err
+		}
 	}
-	return nil
+	return s.followDeliveries(ctx, tx, c, e)
 }
 
-// Start begins to work. Recordings that wait for a rendering without a job, for
-// whatever reason, get one.
+// Start begins to work. Recordings that wait for a rendering and lanes that wait
+// for a sender without a job, for whatever reason, get one.
 func (s *Service) Start(ctx context.Context) error {
 	waiting, err := s.store.Rendering(ctx)
 	if err != nil {
@@ -106,6 +118,9 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("jobs: %w", err)
 		}
 	}
+	if err := s.startDeliveries(ctx); err != nil {
+		return fmt.Errorf("jobs: %w", err)
+	}
 	// River takes the end of this context for a stop; Stop does that.
 	return s.queue.Start(context.WithoutCancel(ctx))
 }
@@ -113,6 +128,7 @@ func (s *Service) Start(ctx context.Context) error {
 // Stop ends the work: what is being worked on may finish until ctx ends, then
 // it is called off and is done after the next start.
 func (s *Service) Stop(ctx context.Context) error {
+	close(s.stopping)
 	err := s.queue.Stop(ctx)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = s.queue.StopAndCancel(context.WithoutCancel(ctx))

@@ -24,14 +24,19 @@ type queue interface {
 	StopAndCancel(ctx context.Context) error
 	insert(ctx context.Context, args river.JobArgs) error
 	insertTx(ctx context.Context, tx *store.Tx, args river.JobArgs) error
+	// hastenTx inserts, or lets the job that is there already work now.
+	hastenTx(ctx context.Context, tx *store.Tx, args river.JobArgs) error
+	// completeTx ends the job that works with that context.
+	completeTx(work context.Context, tx *store.Tx, job *river.Job[DeliverLane]) error
 	close()
 }
 
 type client[T any] struct {
 	*river.Client[T]
 
-	within  func(tx *store.Tx, use func(T) error) error // the store's transaction as River wants it
-	release func()
+	within   func(tx *store.Tx, use func(T) error) error // the store's transaction as River wants it
+	complete func(work context.Context, tx T, job *river.Job[DeliverLane]) error
+	release  func()
 }
 
 func (c *client[T]) insert(ctx context.Context, args river.JobArgs) error {
@@ -46,6 +51,23 @@ func (c *client[T]) insertTx(ctx context.Context, tx *store.Tx, args river.JobAr
 	})
 }
 
+func (c *client[T]) hastenTx(ctx context.Context, tx *store.Tx, args river.JobArgs) error {
+	return c.within(tx, func(tx T) error {
+		inserted, err := c.InsertTx(ctx, tx, args, nil)
+		if err == nil && inserted.UniqueSkippedAsDuplicate {
+			_, err = c.JobRetryTx(ctx, tx, inserted.Job.ID)
+		}
+		return err
+	})
+}
+
+func (c *client[T]) completeTx(work context.Context, tx *store.Tx, job *river.Job[DeliverLane]) error {
+	// The transaction is shared: the end of this job's context must not
+	// interrupt it.
+	work = context.WithoutCancel(work)
+	return c.within(tx, func(tx T) error { return c.complete(work, tx, job) })
+}
+
 func (c *client[T]) close() { c.release() }
 
 // openSQLite works on the store's writer. River wants one connection for all
@@ -56,6 +78,10 @@ func openSQLite(ctx context.Context, db *sql.DB, config *river.Config) (queue, e
 		return nil, err
 	}
 	c.within = func(tx *store.Tx, use func(*sql.Tx) error) error { return use(tx.Tx) }
+	c.complete = func(work context.Context, tx *sql.Tx, job *river.Job[DeliverLane]) error {
+		_, err := river.JobCompleteTx[*riversqlite.Driver](work, tx, job)
+		return err
+	}
 	c.release = func() {}
 	// The data folder is ours alone: whoever worked on these is dead. River
 	// itself would notice after RescueStuckJobsAfter.
@@ -80,6 +106,10 @@ func openPostgres(ctx context.Context, dsn string, config *river.Config) (queue,
 		return nil, err
 	}
 	c.within = func(tx *store.Tx, use func(pgx.Tx) error) error { return tx.Pgx(use) }
+	c.complete = func(work context.Context, tx pgx.Tx, job *river.Job[DeliverLane]) error {
+		_, err := river.JobCompleteTx[*riverpgxv5.Driver](work, tx, job)
+		return err
+	}
 	c.release = pool.Close
 	return c, nil
 }

@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/invalid"
 )
 
@@ -23,8 +26,8 @@ var ErrMoreWaits = errors.New("more waits in the lane")
 // Lane is a call's deliveries of one kind. They are sent one after the other.
 type Lane struct {
 	Account string `json:"account"`
-	CallID  string `json:"call_id" river:"unique"`
-	Kind    string `json:"kind" river:"unique"`
+	CallID  string `json:"call_id"`
+	Kind    string `json:"kind"`
 }
 
 // Delivery is one thing that somebody outside is told.
@@ -152,7 +155,7 @@ func (s *Store) RetryDelivery(_ context.Context, account, id string, added func(
 	err := s.journal.write(func(ctx context.Context, tx *Tx) (err error) {
 		now := time.Now().UnixMilli()
 		result, err := tx.ExecContext(ctx, `
-			UPDATE deliveries SET state = 'waiting', tries = 0, last_status = 0, next_try_at = $1, delivered_at = NULL
+			UPDATE deliveries SET state = 'waiting', tries = 0, last_status = 0, last_error = '', next_try_at = $1, delivered_at = NULL
 			WHERE account_id = $2 AND id = $3`, now, account, id)
 		if err = orNotFound(result, err); err != nil {
 			return err
@@ -160,10 +163,16 @@ func (s *Store) RetryDelivery(_ context.Context, account, id string, added func(
 		if d, err = oneDelivery(s.queryDeliveries(ctx, tx, `WHERE id = $1`, id)); err != nil {
 			return err
 		}
-		// Those before it in the lane would otherwise keep it waiting.
-		if _, err = tx.ExecContext(ctx, `
+		// Those before it in the lane would otherwise keep it waiting, and a
+		// receiver that had enough is asked again.
+		if _, err := tx.ExecContext(ctx, `
 			UPDATE deliveries SET next_try_at = $1 WHERE call_id = $2 AND kind = $3 AND state = 'waiting'`,
 			now, d.CallID, d.Kind); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+			UPDATE deliveries SET last_status = 0 WHERE call_id = $1 AND kind = $2 AND state = 'dead'`,
+			d.CallID, d.Kind); err != nil {
 			return err
 		}
 		return added(ctx, tx, d.Lane)
@@ -254,13 +263,24 @@ func oneDelivery(list []Delivery, err error) (Delivery, error) {
 	return list[0], nil
 }
 
-// CallbackPacket is the packet and the id of the callback in the transaction
-// that may be making it: those who follow its events need the URLs.
-func (t *Tx) CallbackPacket(ctx context.Context, id string) (packet []byte, err error) {
-	var s string
-	err = t.QueryRowContext(ctx, `SELECT packet FROM callbacks WHERE id = $1`, id).Scan(&s)
+// Packet is the packet of a callback, also of one that this transaction makes;
+// ErrNotFound if there is none.
+func (t *Tx) Packet(ctx context.Context, callbackID string) (callback.Packet, error) {
+	var (
+		b string
+		p callback.Packet
+	)
+	err := t.QueryRowContext(ctx, `SELECT packet FROM callbacks WHERE id = $1`, callbackID).Scan(&b)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
+		return p, ErrNotFound
 	}
-	return []byte(s), err
+	if err != nil {
+		return p, err
+	}
+	return p, json.Unmarshal([]byte(b), &p)
+}
+
+// Timeline is a call's events so far, those of this transaction included.
+func (t *Tx) Timeline(ctx context.Context, callID string) ([]call.Event, error) {
+	return queryEvents(ctx, t, `SELECT event FROM events WHERE call_id = $1 ORDER BY seq`, callID)
 }

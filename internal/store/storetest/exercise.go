@@ -85,6 +85,9 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"hook", exerciseHook},
 		{"hostile text is found nowhere and breaks nothing", exerciseHostile},
 		{"subscribers", exerciseSubscribers},
+		{"deliveries", exerciseDeliveries},
+		{"a callback's first event has its follow-up", exerciseFirstEvent},
+		{"webhook secrets", exerciseSecrets},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
