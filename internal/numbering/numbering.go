@@ -1,5 +1,6 @@
-// Package numbering reads phone numbers as people and systems write them, and
-// writes them as trunks want them. Pure functions over the numbering plans of
+// Package numbering reads phone numbers as people and systems write them,
+// writes them as trunks want them, and chooses by location which number either
+// end of a call is shown. Pure functions over the numbering plans of
 // the world (libphonenumber's data, compiled in).
 //
 // The first use of the plans parses that data, which takes about 0.1 s of CPU;
