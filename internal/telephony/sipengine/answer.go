@@ -60,11 +60,14 @@ func (l *leg) Answer(ctx context.Context) error {
 		<-l.ctx.Done()
 		return context.Cause(l.ctx)
 	}
+	l.resend(l.in.tx, res, req.CSeq().SeqNo, u)
 	if !l.begin(l.dialog) {
+		// Hung up in the moment of the answer, which has gone out.
+		l.e.enterDialog(l, l.dialog)
+		l.part(l.dialog)
 		return context.Cause(l.ctx)
 	}
 	l.startTimer(res, false)
-	l.resend(l.in.tx, res, req.CSeq().SeqNo, u)
 	l.log.Info("answered", "codec", l.Info().Codec)
 	if offer != nil {
 		return nil
@@ -94,6 +97,15 @@ func (l *leg) expectAck(cseq uint32, u *unacked) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.acks[cseq] = u
+}
+
+// forgetAck ends what expectAck began; false if it has been ended.
+func (l *leg) forgetAck(cseq uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, open := l.acks[cseq]
+	delete(l.acks, cseq)
+	return open
 }
 
 // onAck takes an ACK; it belongs to the INVITE with its CSeq, not to the last.
@@ -134,9 +146,9 @@ func (l *leg) resend(tx *sip.ServerTx, res *sip.Response, cseq uint32, u *unacke
 				interval = min(2*interval, sipT2)
 				again.Reset(interval)
 			case <-limit.C:
-				l.mu.Lock()
-				delete(l.acks, cseq)
-				l.mu.Unlock()
+				if !l.forgetAck(cseq) {
+					return
+				}
 				close(u.done)
 				l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: "the answer was not acknowledged"})
 				return

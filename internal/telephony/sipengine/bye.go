@@ -9,6 +9,15 @@ import (
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
+// part takes leave of the far end, in the background. The dialog stays until it
+// knows: its ACK may be on its way.
+func (l *leg) part(d *dialog) {
+	l.e.tasks.run(func() {
+		l.bye(d)
+		l.e.forgetDialog(d)
+	})
+}
+
 // bye tells the far end that the call is over (RFC 3261 §15.1.1). Whom we
 // answered and who has not acknowledged yet must not get a BYE before its ACK
 // (§15), so that is waited for.

@@ -3,6 +3,7 @@ package sipengine
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -361,5 +362,21 @@ func TestManyProvisionalAnswersAreTolerated(t *testing.T) {
 		if n != 40 {
 			t.Errorf("%d provisional answers told, want 40", n)
 		}
+	})
+}
+
+func TestTheAdvertisedAddressIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *Config, _ *people) { c.Advertise = netip.MustParseAddr("203.0.113.7") })
+		far := w.carrier(0)
+		done := w.dial(t.Context())
+		req := far.request(sip.INVITE)
+		if via, contact := req.Via(), req.Contact().Address; via.Host != "203.0.113.7" || !via.Params.Has("rport") ||
+			contact.Host != "203.0.113.7" || contact.Port != 5060 || mediaAddr(t, string(req.Body())).Addr().String() != "203.0.113.7" {
+			t.Errorf("the INVITE names another address:\n%s", req)
+		}
+		far.reply(req, 404, "", "")
+		far.request(sip.ACK)
+		failed(t, done, 404, telephony.PhaseTrying)
 	})
 }

@@ -54,6 +54,7 @@ type Engine struct {
 	gone  chan struct{} // closed when the sockets are: nobody need be waited for
 
 	closing sync.Once
+	using   sync.RWMutex // held for reading while the transport is used
 
 	mu      sync.Mutex
 	dialogs map[dialogID]*leg
@@ -62,18 +63,23 @@ type Engine struct {
 
 var _ telephony.Engine = (*Engine)(nil)
 
-// enlargeUDP lifts sipgo's limit of 1,300 bytes for a message on UDP. RFC 3261
-// §18.1.1 would have us change to TCP above it, which carriers on UDP do not
-// offer; an INVITE with credentials passes the limit easily, and IP fragments
-// arrive. The limit is a global of sipgo: it is set once, before any socket.
-var enlargeUDP = sync.OnceFunc(func() { sip.UDPMTUSize = 65535 })
+// setGlobals sets, once and before any socket, what sipgo has as globals.
+//
+// It lifts the limit of 1,300 bytes for a message on UDP. RFC 3261 §18.1.1
+// would have us change to TCP above it, which carriers on UDP do not offer; an
+// INVITE with credentials passes the limit easily, and IP fragments arrive. And
+// it silences the logger that sipgo falls back on.
+var setGlobals = sync.OnceFunc(func() {
+	sip.UDPMTUSize = 65535
+	sip.SetDefaultLogger(slog.New(slog.DiscardHandler))
+})
 
 // New makes an engine. Nothing is opened before Start.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Ports == nil || cfg.Directory == nil {
 		return nil, errors.New("sipengine: Ports and Directory must be set")
 	}
-	enlargeUDP()
+	setGlobals()
 	e := &Engine{cfg: cfg.withDefaults(), dialogs: make(map[dialogID]*leg), legs: make(map[*leg]struct{})}
 	e.log = e.cfg.Logger
 	e.life, e.stop = context.WithCancelCause(context.Background())
@@ -151,13 +157,15 @@ func (e *Engine) Stop(ctx context.Context) error {
 // close ends transactions and sockets and waits for the read loops.
 func (e *Engine) close() {
 	e.closing.Do(func() {
+		e.using.Lock()
 		close(e.gone)
+		e.using.Unlock()
 		e.transactions.Close()
 		for _, s := range e.sockets {
 			_ = s.Close() // nothing can be done about it
 		}
-		_ = e.transport.Close()
 		e.loops.Wait()
+		_ = e.transport.Close()
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // gate is the UDP socket as sipgo sees it: a net.PacketConn behind our filter.
@@ -20,8 +21,13 @@ type gate struct {
 	renew   func()
 	reading chan struct{} // closed at the first read
 	once    sync.Once
-	retired bool
 }
+
+// linger is how long a gate that reads no more keeps its loop from ending. A
+// message finds the socket for its answer by what the loop remembers, and sipgo
+// opens a socket of its own, which nobody would close, if it finds none; so the
+// messages just handed over must have found theirs.
+const linger = 100 * time.Millisecond
 
 func newGate(conn net.PacketConn, f *filter, renew func()) *gate {
 	return &gate{PacketConn: conn, filter: f, renew: renew, reading: make(chan struct{})}
@@ -30,17 +36,15 @@ func newGate(conn net.PacketConn, f *filter, renew func()) *gate {
 // ReadFrom waits for a datagram that passes the filter.
 func (g *gate) ReadFrom(p []byte) (int, net.Addr, error) {
 	g.once.Do(func() { close(g.reading) })
-	if g.retired {
-		return 0, nil, net.ErrClosed
-	}
 	if g.filter.full() {
-		g.retired = true
 		g.renew()
+		time.Sleep(linger)
 		return 0, nil, net.ErrClosed
 	}
 	for {
 		n, from, err := g.PacketConn.ReadFrom(p)
 		if err != nil {
+			time.Sleep(linger)
 			return n, from, err
 		}
 		if g.filter.pass(addrPort(from), p[:n]) {

@@ -2,6 +2,7 @@ package sipengine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -91,6 +92,28 @@ func TestHangupBeforeTheAckWaitsForItWithTheBye(t *testing.T) {
 	})
 }
 
+func TestAByeWithoutAnAckEndsTheRepetitionOfTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		far := w.carrier(0)
+		l := far.calls("")
+		if err := l.Answer(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		res := far.response(200, sip.INVITE)
+		s := &session{peer: far, callID: "in-1", local: res.From().Value(), remote: res.To().Value(), target: res.Contact().Address.String()}
+		s.bye("")
+		ended(t, l, telephony.ByFar)
+		for len(far.in) > 0 {
+			<-far.in
+		}
+		time.Sleep(time.Minute)
+		if n := len(far.in); n > 0 {
+			t.Errorf("%d messages after the end", n)
+		}
+	})
+}
+
 func TestACallerWhoGivesUpEndsTheLeg(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -117,19 +140,19 @@ func TestAnAnswerThatCrossesTheCallersCancelIsNotSent(t *testing.T) {
 		w := newWorld(t)
 		far := w.carrier(0)
 		l := far.calls("")
-		// sipgo has taken the CANCEL, the leg does not know yet.
-		in := l.(*leg).in
-		in.mu.Lock()
 		far.send(strings.ReplaceAll(strings.ReplaceAll(far.invite(""), "INVITE sip", "CANCEL sip"), "1 INVITE", "1 CANCEL"))
 		far.response(200, sip.CANCEL)
 		far.response(487, sip.INVITE)
-		answered := make(chan error, 1)
-		go func() { answered <- l.Answer(t.Context()) }()
-		in.mu.Unlock()
-		if err := <-answered; err == nil {
-			t.Error("answered")
-		}
 		ended(t, l, telephony.ByFar)
+		// As if the leg had not been told yet.
+		synctest.Wait()
+		in := l.(*leg).in
+		in.mu.Lock()
+		in.state = open
+		in.mu.Unlock()
+		if sent, err := in.final(l.(*leg).reply(in.req, 200, "OK")); sent || !errors.Is(err, errCancelled) {
+			t.Errorf("answered: %v, %v", sent, err)
+		}
 		// The 487 is repeated, as nobody acknowledges it; never a 200.
 		for range 5 {
 			if m, ok := (<-far.in).(*sip.Response); !ok || m.StatusCode != 487 {

@@ -148,11 +148,7 @@ func (l *leg) end(cause *telephony.HangupError) {
 	switch {
 	case d == nil:
 	case answered && cause.By != telephony.ByFar:
-		// The dialog stays until the far end knows: its ACK may be on its way.
-		l.e.tasks.run(func() {
-			l.bye(d)
-			l.e.forgetDialog(d)
-		})
+		l.part(d)
 	default:
 		l.e.forgetDialog(d)
 	}

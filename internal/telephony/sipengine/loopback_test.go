@@ -92,10 +92,10 @@ func logger(tb testing.TB) *slog.Logger {
 }
 
 // startReal starts an engine on loopback.
-func startReal(t *testing.T, dir *people, handler func(context.Context, telephony.Leg)) *Engine {
+func startReal(t *testing.T, addr string, dir *people, handler func(context.Context, telephony.Leg)) *Engine {
 	t.Helper()
 	e, err := New(Config{
-		Addr:      "127.0.0.1:0",
+		Addr:      addr,
 		Ports:     stream.NewPorts(stream.SystemNet(), netip.MustParseAddr("127.0.0.1"), 0, 0),
 		Directory: dir, Handler: handler, Logger: logger(t),
 	})
@@ -117,15 +117,20 @@ func startReal(t *testing.T, dir *people, handler func(context.Context, telephon
 
 // trunkTo is a trunk to an engine.
 func trunkTo(name, transport string, e *Engine) directory.Trunk {
-	return directory.Trunk{Name: name, Host: e.Addr().Addr().String(), Port: int(e.Addr().Port()), Transport: transport}
+	return directory.Trunk{Name: name, Host: "127.0.0.1", Port: int(e.Addr().Port()), Transport: transport}
 }
 
 func TestTwoEnginesCallEachOtherAndHearTheTonesOfBoth(t *testing.T) {
-	for _, transport := range []string{"udp", "tcp"} {
-		t.Run(transport, func(t *testing.T) {
+	for _, tt := range []struct{ transport, listen string }{
+		{"udp", "127.0.0.1:0"},
+		{"tcp", "127.0.0.1:0"},
+		{"udp", "0.0.0.0:0"}, // every address of the machine
+	} {
+		t.Run(tt.transport+" "+tt.listen, func(t *testing.T) {
+			transport := tt.transport
 			called, ended, rang := newTape(), make(chan error, 1), make(chan struct{})
 			dirA, dirB := &people{}, &people{}
-			b := startReal(t, dirB, func(ctx context.Context, l telephony.Leg) {
+			b := startReal(t, "127.0.0.1:0", dirB, func(ctx context.Context, l telephony.Leg) {
 				l.Record(called)
 				if err := l.Ringing(ctx); err != nil {
 					t.Errorf("ringing: %v", err)
@@ -136,7 +141,7 @@ func TestTwoEnginesCallEachOtherAndHearTheTonesOfBoth(t *testing.T) {
 				}
 				ended <- l.Play(ctx, telephony.Prompt{Clip: tone.Sine(700, time.Minute, 8000, 8000)})
 			})
-			a := startReal(t, dirA, nil)
+			a := startReal(t, tt.listen, dirA, nil)
 			dirA.trunks = []directory.Trunk{trunkTo("b", transport, b)}
 			dirB.trunks = []directory.Trunk{trunkTo("a", transport, a)}
 			if transport == "tcp" {

@@ -439,3 +439,10 @@ func (p *peer) requestWithin(method sip.RequestMethod, within time.Duration) *si
 }
 
 func netipAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// reasonHeader is a message with nothing but a Reason.
+type reasonHeader string
+
+func (h reasonHeader) GetHeaders(name string) []sip.Header {
+	return []sip.Header{sip.NewHeader(name, string(h))}
+}

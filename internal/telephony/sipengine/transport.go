@@ -92,11 +92,28 @@ func (e *Engine) isTrunk(from netip.AddrPort) bool {
 func (e *Engine) begin(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
+	if !e.use() {
+		return nil, ErrStopped
+	}
+	defer e.using.RUnlock()
 	tx, err := e.transactions.Request(ctx, req)
 	if err != nil {
 		return nil, err // not the nil *ClientTx as an interface
 	}
 	return tx, nil
+}
+
+// use takes the transport, unless it has been closed: sipgo would open a socket
+// anew for a request that finds none.
+func (e *Engine) use() bool {
+	e.using.RLock()
+	select {
+	case <-e.gone:
+		e.using.RUnlock()
+		return false
+	default:
+		return true
+	}
 }
 
 // transact sends a request that is not an INVITE, and waits for its final
@@ -123,6 +140,10 @@ func (e *Engine) transact(ctx context.Context, req *sip.Request) (*sip.Response,
 
 // write sends a message that has no transaction: an ACK of a 2xx.
 func (e *Engine) write(m sip.Message) {
+	if !e.use() {
+		return
+	}
+	defer e.using.RUnlock()
 	if err := e.transport.WriteMsg(m); err != nil {
 		e.log.Warn("a SIP message could not be sent", "err", err)
 	}
