@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"time"
 
-	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/httpapi"
 	"github.com/perezvon/perezvon/internal/recording"
@@ -32,28 +30,11 @@ func (a account) Operator(ctx context.Context, extension string) (directory.Oper
 	return a.db.Operator(ctx, a.name, extension)
 }
 
-// tapes keeps the recordings: a folder a day, in it a folder a call.
-type tapes struct{ dir string }
+// tapes lets scenarios record.
+type tapes struct{ *recording.Archive }
 
 // Open implements scenario.Tapes.
-func (t tapes) Open(callID string) (scenario.Tape, error) {
-	return recording.Create(t.folder(callID))
-}
-
-// folder is where the recording of a call lies. The day is that of the call's
-// identifier, so it is found without asking anybody.
-func (t tapes) folder(callID string) string {
-	day := call.MadeAt(callID).UTC().Format("2006/01/02")
-	return filepath.Join(t.dir, filepath.FromSlash(day), filepath.Base(callID))
-}
-
-// renderer makes the recording of a call from its tape.
-func (t tapes) renderer(clips recording.Clips) func(context.Context, string) (time.Duration, error) {
-	return func(ctx context.Context, callID string) (time.Duration, error) {
-		res, err := recording.Render(ctx, t.folder(callID), clips)
-		return res.Duration, err
-	}
-}
+func (t tapes) Open(callID string) (scenario.Tape, error) { return t.Archive.Open(callID) }
 
 // phoneStates tells the API what the engine knows.
 type phoneStates struct{ *sipengine.Engine }

@@ -22,11 +22,13 @@ import (
 	"github.com/perezvon/perezvon/internal/jobs"
 	"github.com/perezvon/perezvon/internal/media/stream"
 	"github.com/perezvon/perezvon/internal/metrics"
+	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/telephony"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine"
+	"github.com/perezvon/perezvon/internal/telephony/sipengine/registrar"
 )
 
 type serveCmd struct {
@@ -55,21 +57,21 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	library := speech.New(filepath.Join(c.Data, "prompts"), speech.NewEspeak())
 	library.Logger = log
-	tapes := tapes{filepath.Join(c.Data, "recordings")}
+	archive := recording.NewArchive(filepath.Join(c.Data, "recordings"), library)
 	calls := dispatch.New(dispatch.Config{
 		Store: db,
 		Runner: &scenario.Callbacks{
-			Engine: phones, Journal: db.Journal(), Tapes: tapes, Speech: library, Operators: db, Logger: log,
+			Engine: phones, Journal: db.Journal(), Tapes: tapes{archive}, Speech: library, Operators: db, Logger: log,
 		},
 		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})
-	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: tapes.renderer(library), Logger: log})
+	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: archive.Render, Logger: log})
 	if err != nil {
 		return err
 	}
-	watch := metrics.New(versionName(), nil, nil)
+	watch := metrics.New(versionName(), calls.Live, nil)
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, calls, phones, feed, tapes, watch, log)
+	api, err := c.api(ctx, db, calls, phones, feed, archive, watch, log)
 	if err != nil {
 		return err
 	}
@@ -87,6 +89,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	defer end()
 	services, lasting := errgroup.WithContext(lasting)
 	services.Go(func() error { feed.Run(lasting); return nil })
+	services.Go(func() error { archive.Watch(lasting); return nil })
 	if err := later.Start(lasting); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -129,6 +132,7 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 		Addr: c.SIP, TLSAddr: c.SIPTLS, Advertise: c.SIPAdvertise,
 		Ports:        stream.NewPorts(stream.SystemNet(), ip, c.RTPPorts.Low, c.RTPPorts.High),
 		Directory:    account{db, directory.DefaultAccount},
+		Phones:       registrar.File(filepath.Join(c.Data, "phones.json")),
 		MediaTimeout: c.MediaTimeout,
 		UserAgent:    "Perezvon " + versionName(),
 		Logger:       log,
@@ -148,7 +152,7 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 func refuse(_ context.Context, leg telephony.Leg) { leg.Hangup(404) }
 
 func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine,
-	feed *httpapi.Feed, tapes tapes, watch *metrics.Metrics, log *slog.Logger,
+	feed *httpapi.Feed, archive *recording.Archive, watch *metrics.Metrics, log *slog.Logger,
 ) (*httpapi.API, error) {
 	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
 	if err != nil {
@@ -164,7 +168,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 	door := &access.Door{Guard: access.NewGuard(access.LookupIn(db)), Signer: signer}
 	api := httpapi.New(httpapi.Config{
 		Store: db, Calls: calls, Phones: phoneStates{phones}, Feed: feed, Door: door,
-		Recordings: tapes.folder, Region: c.Region, PublicURL: c.URL(),
+		Recordings: archive.Folder, Region: c.Region, PublicURL: c.URL(),
 		Ready:   db.Healthy,
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,
 		Version: versionName(), Logger: log,

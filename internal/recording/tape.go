@@ -120,6 +120,13 @@ func (t *Tape) Close() error {
 	return nil
 }
 
+// ended tells that the tape is closed.
+func (t *Tape) ended() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
 // mark appends a chunk to the tape file, which is open only for that.
 func (t *Tape) mark(k kind, at int64, body []byte) error {
 	file, err := os.OpenFile(filepath.Join(t.dir, tapeFile), os.O_WRONLY|os.O_APPEND, 0)
