@@ -8,7 +8,7 @@ import (
 // trunkView is a trunk without its password.
 type trunkView struct {
 	directory.Trunk
-	Password    string      `json:"password,omitempty" hidden:"true"` // takes the place of Trunk's
+	Password    string      `json:"password,omitempty" hidden:"true"` // hides Trunk's
 	PasswordSet bool        `json:"password_set"`
 	State       *TrunkState `json:"state,omitempty" doc:"What the engine has seen of it; absent if it has not taken it over"`
 }
@@ -26,7 +26,6 @@ func (a *API) trunks() {
 		},
 		show: func(t directory.Trunk) trunkView {
 			v := trunkView{Trunk: t, PasswordSet: t.Password != ""}
-			v.Trunk.Password = ""
 			if state, ok := a.c.Phones.Trunk(t.Name); ok {
 				v.State = &state
 			}
@@ -39,7 +38,7 @@ func (a *API) trunks() {
 // operatorView is an operator without the password.
 type operatorView struct {
 	directory.Operator
-	Password    string                `json:"password,omitempty" hidden:"true"` // takes the place of Operator's
+	Password    string                `json:"password,omitempty" hidden:"true"` // hides Operator's
 	PasswordSet bool                  `json:"password_set"`
 	State       telephony.DeviceState `json:"state" enum:"NOT_INUSE,RINGING,INUSE,BUSY,ONHOLD,UNAVAILABLE" doc:"What the operator's phones are doing"`
 	Contacts    []string              `json:"contacts" nullable:"false" doc:"Addresses of the registered phones"`
@@ -57,7 +56,6 @@ func (a *API) operators() {
 		},
 		show: func(o directory.Operator) operatorView {
 			v := operatorView{Operator: o, PasswordSet: o.Password != "", State: a.c.Phones.DeviceState(o.Extension), Contacts: a.c.Phones.Contacts(o.Extension)}
-			v.Operator.Password = ""
 			if v.Contacts == nil {
 				v.Contacts = []string{}
 			}
