@@ -54,6 +54,7 @@ type Store struct {
 	// lastSeen is the last sign of life of the process before this one.
 	lastSeen time.Time
 	journal  *Journal
+	trees    trees // of locations, by account
 }
 
 // Open opens the database, brings its tables up to date and takes the data

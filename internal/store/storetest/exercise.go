@@ -74,6 +74,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 	}{
 		{"trunks", exerciseTrunks},
 		{"operators", exerciseOperators},
+		{"locations", exerciseLocations},
 		{"keys", exerciseKeys},
 		{"callback", exerciseCallback},
 		{"idempotency", exerciseIdempotency},
