@@ -179,10 +179,15 @@ func (e *Engine) TLSAddr() netip.AddrPort { return e.tls }
 // TrunkStates tells how the trunks are, for the console.
 func (e *Engine) TrunkStates() []trunk.State { return e.trunks.States() }
 
-// password finds what an authenticating phone or trunk must know.
+// password finds what an authenticating phone must know, or a trunk that calls
+// from an address which is not its own: the account's password, the only secret
+// that both sides have.
 func (e *Engine) password(ctx context.Context, user string) (string, bool, error) {
 	if op, err := e.cfg.Directory.Operator(ctx, user); err == nil {
 		return op.Password, true, nil
+	}
+	if t := e.trunks.MatchUser(user); t != nil {
+		return t.Password, true, nil
 	}
 	return "", false, nil
 }

@@ -165,18 +165,24 @@ func TestADeclineOnOnePhoneEndsTheRingingOfAll(t *testing.T) {
 	})
 }
 
+// callsAs calls the engine and answers its challenge.
+func (p *peer) callsAs(user, password string) telephony.Leg {
+	p.w.Helper()
+	first := p.invite(sdpHeader)
+	p.send(first + "\n" + p.sdp())
+	challenge := p.response(401, sip.INVITE)
+	s := &session{peer: p, callID: "in-1", local: challenge.From().Value(), remote: challenge.To().Value(), target: "sip:x@10.0.0.1"}
+	s.ack(1, "")
+	second := strings.ReplaceAll(strings.ReplaceAll(first, "in1", "in2"), "CSeq: 1", "CSeq: 2")
+	p.send(second + p.authorization(second, challenge, user, password) + "\n" + p.sdp())
+	return p.leg()
+}
+
 func TestAnOperatorCallsWithHerPasswordOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		phone := w.peerAt(netipAddrPort("10.0.1.1:5060"), 0)
-		first := phone.invite(sdpHeader)
-		phone.send(first + "\n" + phone.sdp())
-		challenge := phone.response(401, sip.INVITE)
-		s := &session{peer: phone, callID: "in-1", local: challenge.From().Value(), remote: challenge.To().Value(), target: "sip:x@10.0.0.1"}
-		s.ack(1, "")
-		second := strings.ReplaceAll(strings.ReplaceAll(first, "in1", "in2"), "CSeq: 1", "CSeq: 2")
-		phone.send(second + phone.authorization(second, challenge, "101", "secret") + "\n" + phone.sdp())
-		l := phone.leg()
+		l := phone.callsAs("101", "secret")
 		if info := l.Info(); info.Operator != "101" || info.Trunk != "" {
 			t.Errorf("info %+v", info)
 		}
@@ -186,6 +192,19 @@ func TestAnOperatorCallsWithHerPasswordOnly(t *testing.T) {
 		}
 		l.Hangup(0)
 		phone.reply(phone.request(sip.BYE), 200, "", "")
+	})
+}
+
+func TestATrunkThatCallsFromAnotherAddressIsKnownByItsPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(_ *Config, p *people) { p.trunks[0].Username, p.trunks[0].Password = "account", "shared" })
+		far := w.peerAt(netipAddrPort("10.0.9.9:5060"), 0)
+		l := far.callsAs("account", "shared")
+		if info := l.Info(); info.Operator != "" || info.Trunk != "carrier" {
+			t.Errorf("info %+v", info)
+		}
+		l.Hangup(486)
+		far.response(486, sip.INVITE)
 	})
 }
 

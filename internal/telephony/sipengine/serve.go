@@ -43,8 +43,8 @@ type caller struct {
 	source   netip.AddrPort
 }
 
-// admit finds out who sent a request: a trunk by its address, an operator by
-// digest. Others get a challenge and, after a few, silence: ok is false and
+// admit finds out who sent a request: a trunk by its address or by digest, an
+// operator by digest. Others get a challenge and, after a few, silence: ok is false and
 // the request has been answered as far as it will be.
 func (e *Engine) admit(req *sip.Request, tx *sip.ServerTx) (c caller, ok bool) {
 	c.source = source(req.Source())
@@ -63,6 +63,13 @@ func (e *Engine) admit(req *sip.Request, tx *sip.ServerTx) (c caller, ok bool) {
 			e.respond(tx, challenge)
 		}
 		return c, false
+	}
+	if t := e.trunks.MatchUser(user); t != nil {
+		// An operator of that name goes first, as with the password.
+		if _, err := e.cfg.Directory.Operator(e.life, user); err != nil {
+			c.trunk = t
+			return c, true
+		}
 	}
 	c.operator = user
 	return c, true
