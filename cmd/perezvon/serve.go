@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -165,11 +166,17 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 	if err != nil {
 		return nil, err
 	}
-	door := &access.Door{Guard: access.NewGuard(access.LookupIn(db)), Signer: signer}
+	if n := len(c.AdminKey); n > 0 && n < 16 {
+		log.Warn("the admin key is short and can be guessed; take 16 characters or more")
+	}
+	door := &access.Door{
+		Guard: access.NewGuard(access.LookupIn(db)), Signer: signer,
+		Secure: strings.HasPrefix(c.URL(), "https://"),
+	}
 	api := httpapi.New(httpapi.Config{
 		Store: db, Calls: calls, Phones: phoneStates{phones}, Feed: feed, Door: door,
 		Recordings: archive.Folder, Region: c.Region, PublicURL: c.URL(),
-		Ready:   db.Healthy,
+		Ready:   func() error { return errors.Join(calls.Ready(), db.Healthy()) },
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,
 		Version: versionName(), Logger: log,
 	})

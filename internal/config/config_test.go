@@ -195,7 +195,7 @@ func TestValidateTellsAllProblems(t *testing.T) {
 	if err == nil {
 		t.Fatal("valid")
 	}
-	for _, flag := range []string{"data", "http", "sip", "sip-tls", "agi", "public-url", "admin-key", "rtp-ports", "media-timeout", "drain", "region", "ari-url", "ari-username", "sip-advertise", "tls-cert"} {
+	for _, flag := range []string{"data", "http", "sip", "sip-tls", "agi", "public-url", "rtp-ports", "media-timeout", "drain", "region", "ari-url", "ari-username", "sip-advertise", "tls-cert"} {
 		if !strings.Contains(err.Error(), "--"+flag+": ") {
 			t.Errorf("does not mention --%s:\n%v", flag, err)
 		}

@@ -37,7 +37,9 @@ type Settings struct {
 	PublicURL string `yaml:"public_url" name:"public-url" placeholder:"URL" help:"How the HTTP address is reached from outside; links start with it."`
 	// MetricsAuth asks for an API key at /metrics too. Default: open.
 	MetricsAuth bool `yaml:"metrics_auth" name:"metrics-auth" help:"Ask for an API key at /metrics."`
-	// AdminKey is the first API key with all rights, at least 16 characters.
+	// AdminKey is the first API key with all rights. One that is given later
+	// takes the place of the one given before. Short ones can be guessed: the
+	// server warns of less than 16 characters.
 	// Not set: one is made at the first start and printed once. Hidden
 	// among the flags, as command lines can be read by other users.
 	AdminKey Secret `yaml:"admin_key" name:"admin-key" hidden:"" placeholder:"KEY" help:"First API key; better given as PEREZVON_ADMIN_KEY."`

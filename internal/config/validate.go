@@ -38,9 +38,6 @@ func (s *Settings) Validate() error {
 			wrong("public-url", "%w", err)
 		}
 	}
-	if s.AdminKey != "" && len(s.AdminKey) < 16 {
-		wrong("admin-key", "must have at least 16 characters")
-	}
 	if s.SIPTLS != "" && (s.TLSCert == "" || s.TLSKey == "") {
 		wrong("sip-tls", "needs --tls-cert and --tls-key")
 	}

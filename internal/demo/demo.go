@@ -221,7 +221,13 @@ func (d Demo) conclude(ctx context.Context, srv *serverproc.Process, accepted ap
 	}
 	fmt.Fprintf(d.Out, "\nResult     %s, %.1f s in all, %.1f s of talk\n", status, c.DurationS, c.TalkS)
 	fmt.Fprintf(d.Out, "Recording  %s (%.1f s, stereo: client left, manager right)\n", path, c.Recording.DurationS)
-	fmt.Fprintf(d.Out, "Look at it %s\n", accepted.LogURL)
+	var link struct {
+		PageURL string `json:"page_url"`
+	}
+	if err := srv.API.Do(ctx, "POST", "/api/v1/calls/"+accepted.CallID+"/recording/link?ttl_s=86400", nil, &link); err != nil {
+		return fmt.Errorf("link to the page: %w", err)
+	}
+	fmt.Fprintf(d.Out, "Look at it %s\n", link.PageURL)
 	return nil
 }
 

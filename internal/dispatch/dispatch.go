@@ -212,6 +212,16 @@ func (s *Service) finish(callID string, status call.Status, reason string) {
 	}
 }
 
+// Ready is nil while orders are taken, ErrDraining after.
+func (s *Service) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return ErrDraining
+	}
+	return nil
+}
+
 // Live is how many calls are being made.
 func (s *Service) Live() int {
 	s.mu.Lock()

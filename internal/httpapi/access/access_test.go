@@ -241,6 +241,15 @@ func TestEnsureAdmin(t *testing.T) {
 		}
 		checkAdmin(t, s, "chosen-by-the-administrator")
 	})
+	t.Run("given anew", func(t *testing.T) {
+		s := open()
+		for _, given := range []string{"chosen-last-year", "chosen-this-year"} {
+			if _, err := EnsureAdmin(t.Context(), s, directory.DefaultAccount, given); err != nil {
+				t.Fatal(err)
+			}
+		}
+		checkAdmin(t, s, "chosen-this-year") // and no other
+	})
 	t.Run("made once", func(t *testing.T) {
 		s := open()
 		made, err := EnsureAdmin(t.Context(), s, directory.DefaultAccount, "")

@@ -14,6 +14,7 @@ type Keys interface {
 	KeyByHash(ctx context.Context, hash string) (store.Key, error)
 	CreateKey(ctx context.Context, k store.Key) error
 	Keys(ctx context.Context, account string) ([]store.Key, error)
+	DeleteKey(ctx context.Context, account, id string) error
 }
 
 // LookupIn finds keys where they are kept.
@@ -40,17 +41,16 @@ func highest(rights []string) Right {
 	return most
 }
 
+// givenName is the name of the key that comes from PEREZVON_ADMIN_KEY.
+const givenName = "PEREZVON_ADMIN_KEY"
+
 // EnsureAdmin sees to it that the account has a key with all rights. If given
-// is not empty, that is the key (PEREZVON_ADMIN_KEY), stored unless it is
-// already. Otherwise, if there is no such key, one is made and returned to be
-// shown once.
+// is not empty, that is the key (PEREZVON_ADMIN_KEY), in place of one that was
+// given before. Otherwise, if there is no such key, one is made and returned to
+// be shown once.
 func EnsureAdmin(ctx context.Context, keys Keys, account, given string) (made string, err error) {
 	if given != "" {
-		_, err := keys.KeyByHash(ctx, Hash(given))
-		if errors.Is(err, store.ErrNotFound) {
-			err = createAdmin(ctx, keys, account, "PEREZVON_ADMIN_KEY", given)
-		}
-		return "", err
+		return "", replaceGiven(ctx, keys, account, given)
 	}
 	all, err := keys.Keys(ctx, account)
 	if err != nil {
@@ -61,6 +61,25 @@ func EnsureAdmin(ctx context.Context, keys Keys, account, given string) (made st
 	}
 	made = NewKey()
 	return made, createAdmin(ctx, keys, account, "first", made)
+}
+
+// replaceGiven stores the given key and forgets others that were given before:
+// who changes the variable wants the old key to end.
+func replaceGiven(ctx context.Context, keys Keys, account, given string) error {
+	_, err := keys.KeyByHash(ctx, Hash(given))
+	if errors.Is(err, store.ErrNotFound) {
+		err = createAdmin(ctx, keys, account, givenName, given)
+	}
+	if err != nil {
+		return err
+	}
+	all, err := keys.Keys(ctx, account)
+	for _, k := range all {
+		if k.Name == givenName && k.Hash != Hash(given) {
+			err = errors.Join(err, keys.DeleteKey(ctx, account, k.ID))
+		}
+	}
+	return err
 }
 
 func createAdmin(ctx context.Context, keys Keys, account, name, text string) error {
