@@ -31,7 +31,7 @@ func bucketOf(d time.Duration) int {
 func upper(bucket int) time.Duration {
 	octave, fraction := bucket/steps, bucket%steps
 	if octave < 4 {
-		return time.Duration(1) << octave
+		return time.Duration(2)<<octave - 1
 	}
 	return time.Duration(uint64(fraction+steps+1)<<(octave-4)) - 1
 }
