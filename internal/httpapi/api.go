@@ -17,6 +17,7 @@ import (
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
+	"github.com/perezvon/perezvon/internal/numbering"
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
@@ -38,6 +39,10 @@ type Store interface {
 	Operator(ctx context.Context, account, extension string) (directory.Operator, error)
 	PutOperator(ctx context.Context, account string, o directory.Operator) (created bool, err error)
 	DeleteOperator(ctx context.Context, account, extension string) error
+
+	LocationTree(ctx context.Context, account string) (*numbering.Tree, error)
+	PutLocation(ctx context.Context, account string, l numbering.Location) (created bool, err error)
+	DeleteLocation(ctx context.Context, account, id string) error
 }
 
 // Calls makes and ends calls.
@@ -116,6 +121,7 @@ func New(c Config) *API {
 	a.recordings()
 	a.trunks()
 	a.operators()
+	a.locations()
 	a.health()
 	a.docs()
 	return a
@@ -148,6 +154,7 @@ func (a *API) document() huma.Config {
 		{Name: "events", Description: "Everything live."},
 		{Name: "trunks", Description: "SIP routes to carriers and PBXes."},
 		{Name: "operators", Description: "People with an extension, whose phones register here."},
+		{Name: "caller id", Description: "Which number either end of a callback is shown, by location. A location that ships is changed by a PUT of what is to differ, under its id; DELETE puts it back."},
 		{Name: "server", Description: "Its health."},
 	}
 	return c

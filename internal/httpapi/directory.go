@@ -148,6 +148,9 @@ func putAnswer[T, View any](ctx context.Context, a *API, k kind[T, View], t T) (
 	if err := a.c.Phones.Reload(ctx); err != nil {
 		return nil, a.problem(ctx, fmt.Errorf("stored, but the engine did not take it over: %w", err))
 	}
+	if t, err = k.get(ctx, account(ctx), k.name(t)); err != nil { // with what the store adds
+		return nil, a.problem(ctx, err)
+	}
 	out := &putOutput[View]{Status: http.StatusOK, Location: "/api/v1/" + k.many + "/" + k.name(t), Body: k.show(t)}
 	if created {
 		out.Status = http.StatusCreated

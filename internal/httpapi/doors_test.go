@@ -207,6 +207,11 @@ func TestNobodyComesInWithoutAKey(t *testing.T) {
 		{"POST", "/api/v1/operators", access.Admin},
 		{"PUT", "/api/v1/operators/101", access.Admin},
 		{"DELETE", "/api/v1/operators/101", access.Admin},
+		{"GET", "/api/v1/locations", access.Read},
+		{"POST", "/api/v1/locations", access.Admin},
+		{"PUT", "/api/v1/locations/ru", access.Admin},
+		{"DELETE", "/api/v1/locations/ru", access.Admin},
+		{"GET", "/api/v1/caller-id?manager=%2B74951234567&client=%2B79161234567", access.Read},
 		{"GET", "/api/v1/events", access.Read},
 	} {
 		t.Run(door.method+" "+door.path, func(t *testing.T) {
