@@ -22,6 +22,8 @@ const (
 	// deliverAttempts is never reached: failures of receivers are no failures
 	// of the job.
 	deliverAttempts = 1000
+	// shortWait is what a job waits for itself.
+	shortWait = 5 * time.Second
 	// deliverTimeout ends a job whose lane never becomes empty; it goes on in
 	// another.
 	deliverTimeout = 10 * time.Minute
@@ -79,20 +81,29 @@ func (w *deliverer) Work(ctx context.Context, job *river.Job[DeliverLane]) error
 			return river.JobSnooze(0) // later, or by the next process
 		case err != nil:
 			return err
-		case more && wait > 0:
+		case more && wait > 0 && wait <= shortWait:
 			return river.JobSnooze(wait)
-		case more:
+		case more && wait <= 0:
 			continue
 		}
-		// Whoever adds to the lane asks for this job in the same transaction,
-		// so the job ends in one that saw the lane empty.
-		err = w.service.store.FinishLane(job.Args.Lane, func(_ context.Context, tx *store.Tx) error {
-			return w.service.queue.completeTx(ctx, tx, job)
-		})
-		if !errors.Is(err, store.ErrMoreWaits) {
+		if err = w.leave(ctx, job); !errors.Is(err, store.ErrMoreWaits) {
 			return err
 		}
 	}
+}
+
+// leave ends the job, and plans the next if something waits for a later time.
+// Whoever adds to the lane or hastens it asks for its job in the same
+// transaction, so this one ends in a transaction that saw what it leaves. (A
+// snooze would not do: River notes it later, and a request to hasten the job
+// could come between.)
+func (w *deliverer) leave(ctx context.Context, job *river.Job[DeliverLane]) error {
+	queue := w.service.queue
+	return w.service.store.LeaveLane(job.Args.Lane,
+		func(_ context.Context, tx *store.Tx) error { return queue.completeTx(ctx, tx, job) },
+		func(ctx context.Context, tx *store.Tx, at time.Time) error {
+			return queue.scheduleTx(ctx, tx, DeliverLane{job.Args.Lane}, at)
+		})
 }
 
 func (w *deliverer) isStopping() bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,6 +25,7 @@ type queue interface {
 	StopAndCancel(ctx context.Context) error
 	insert(ctx context.Context, args river.JobArgs) error
 	insertTx(ctx context.Context, tx *store.Tx, args river.JobArgs) error
+	scheduleTx(ctx context.Context, tx *store.Tx, args river.JobArgs, at time.Time) error
 	// hastenTx inserts, or lets the job that is there already work now.
 	hastenTx(ctx context.Context, tx *store.Tx, args river.JobArgs) error
 	// completeTx ends the job that works with that context.
@@ -45,8 +47,12 @@ func (c *client[T]) insert(ctx context.Context, args river.JobArgs) error {
 }
 
 func (c *client[T]) insertTx(ctx context.Context, tx *store.Tx, args river.JobArgs) error {
+	return c.scheduleTx(ctx, tx, args, time.Time{})
+}
+
+func (c *client[T]) scheduleTx(ctx context.Context, tx *store.Tx, args river.JobArgs, at time.Time) error {
 	return c.within(tx, func(tx T) error {
-		_, err := c.InsertTx(ctx, tx, args, nil)
+		_, err := c.InsertTx(ctx, tx, args, &river.InsertOpts{ScheduledAt: at})
 		return err
 	})
 }

@@ -20,7 +20,7 @@ const (
 	DeliveryDead    = "dead"      // given up; somebody may ask for another try
 )
 
-// ErrMoreWaits says that something in the lane still waits for its delivery.
+// ErrMoreWaits says that something in the lane is due for its delivery.
 var ErrMoreWaits = errors.New("more waits in the lane")
 
 // Lane is a call's deliveries of one kind. They are sent one after the other.
@@ -106,22 +106,28 @@ const settleDeliverySQL = `
 	UPDATE deliveries SET state = $2, tries = $3, last_status = $4, last_error = $5, next_try_at = $6, delivered_at = $7
 	WHERE id = $1`
 
-// FinishLane runs done in a transaction if nothing waits in the lane, and
-// otherwise returns ErrMoreWaits. done must lock whatever those who add to the
-// lane lock too, so that nothing is added unseen.
-func (s *Store) FinishLane(l Lane, done func(ctx context.Context, tx *Tx) error) error {
+// LeaveLane lets a sender go, in one transaction: leave ends its work, and if
+// something waits that is not due, later sees to it that somebody comes then. If
+// something is due it is ErrMoreWaits and the sender stays. leave must lock
+// whatever those who add to the lane lock too, so that nothing is added unseen.
+func (s *Store) LeaveLane(l Lane, leave func(context.Context, *Tx) error, later func(context.Context, *Tx, time.Time) error) error {
 	return s.journal.write(func(ctx context.Context, tx *Tx) error {
-		if err := done(ctx, tx); err != nil {
+		if err := leave(ctx, tx); err != nil {
 			return err
 		}
-		var waits bool
+		var next int64
 		err := tx.QueryRowContext(ctx, `
-			SELECT EXISTS (SELECT 1 FROM deliveries WHERE call_id = $1 AND kind = $2 AND state = 'waiting')`,
-			l.CallID, l.Kind).Scan(&waits)
-		if err == nil && waits {
-			err = ErrMoreWaits
+			SELECT next_try_at FROM deliveries WHERE call_id = $1 AND kind = $2 AND state = 'waiting' ORDER BY seq LIMIT 1`,
+			l.CallID, l.Kind).Scan(&next)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil:
+			return err
+		case next <= time.Now().UnixMilli():
+			return ErrMoreWaits
 		}
-		return err
+		return later(ctx, tx, fromMS(next))
 	}, nil)
 }
 

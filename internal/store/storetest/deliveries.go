@@ -37,16 +37,27 @@ func exerciseDeliveries(t *testing.T, s *store.Store) {
 	same(t, want, first, err)
 	_, err = s.NextDelivery(ctx, store.Lane{Account: Mine, CallID: n.CallID, Kind: "status"})
 	fails(t, err, store.ErrNotFound)
-	fails(t, s.FinishLane(lane, func(context.Context, *store.Tx) error { return nil }), store.ErrMoreWaits)
+	var later time.Time
+	leave := func() error {
+		later = time.Time{}
+		return s.LeaveLane(lane, func(context.Context, *store.Tx) error { return nil }, func(_ context.Context, _ *store.Tx, at time.Time) error {
+			later = at
+			return nil
+		})
+	}
+	fails(t, leave(), store.ErrMoreWaits)
 
 	// A failed try keeps its place.
-	at := time.UnixMilli(1_700_000_000_123).UTC()
+	at := time.Now().UTC().Truncate(time.Millisecond)
 	want.Tries, want.LastStatus, want.LastError, want.NextTryAt = 1, 503, "503 \uFFFD", at.Add(time.Hour)
 	failed := want
 	failed.LastError = "503 \x00"
 	fails(t, s.SettleDelivery(ctx, failed, false), nil)
 	got, err := s.NextDelivery(ctx, lane)
 	same(t, want, got, err)
+
+	fails(t, leave(), nil)
+	same(t, want.NextTryAt, later, nil)
 
 	// Delivered, it is out of the way.
 	want.State, want.Tries, want.LastStatus, want.LastError, want.NextTryAt, want.DeliveredAt = store.DeliveryDone, 2, 200, "", time.Time{}, at
@@ -63,7 +74,8 @@ func exerciseDeliveries(t *testing.T, s *store.Store) {
 	fails(t, err, store.ErrNotFound)
 	closed, err = s.LaneClosed(ctx, lane, 410)
 	same(t, true, closed, err)
-	fails(t, s.FinishLane(lane, func(context.Context, *store.Tx) error { return nil }), nil)
+	fails(t, leave(), nil)
+	same(t, time.Time{}, later, nil)
 	lanes, err = s.OpenLanes(ctx)
 	same(t, nil, lanes, err)
 
