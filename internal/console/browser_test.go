@@ -33,11 +33,10 @@ func browse(t *testing.T) context.Context {
 		cancel()
 		end()
 		// Chromium's children may still be writing for a moment.
-		for range 100 {
-			if os.RemoveAll(dir) == nil {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; i < 100 && os.RemoveAll(dir) != nil; i++ {
+			<-tick.C
 		}
 	})
 	if err := chromedp.Do(ctx); err != nil { // starts it
