@@ -62,7 +62,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	calls := dispatch.New(dispatch.Config{
 		Store: db,
 		Runner: &scenario.Callbacks{
-			Engine: phones, Journal: db.Journal(), Tapes: tapes{archive}, Speech: library, Operators: db, Logger: log,
+			Engine: phones, Journal: db.Journal(), Tapes: tapes{archive}, Speech: library, Operators: db, Locations: db, Logger: log,
 		},
 		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})

@@ -39,6 +39,8 @@ type Packet struct {
 	ClientCallerID         string   `json:"client_caller_id,omitempty"`
 	DefaultCallerIDManager string   `json:"default_caller_id_manager,omitempty"`
 	DefaultCallerIDClient  string   `json:"default_caller_id_client,omitempty"`
+	SubstituteForManager   *bool    `json:"substitute_for_manager,omitempty" doc:"Whether the manager is shown a number by location rather than the client's own, default true"`
+	SubstituteForClient    *bool    `json:"substitute_for_client,omitempty" doc:"Whether the client is shown a number by location rather than the manager's own, default true"`
 	Trunk                  string   `json:"trunk,omitempty"`
 	TrunksManager          []string `json:"trunks_manager,omitempty"`
 	TrunksClient           []string `json:"trunks_client,omitempty"`

@@ -19,7 +19,8 @@ func (s *course) run(ctx context.Context) error {
 	s.noteUnserved()
 
 	// 2. The caller IDs of both sides are chosen before anybody is called.
-	managers, theClient := s.managers(ctx), s.client()
+	s.tree = s.locations(ctx)
+	managers, theClient := s.withCallerIDs(s.managers(ctx), s.client())
 
 	// 3. Managers are called, one after another or all at once.
 	manager, err := s.callManagers(ctx, managers)
@@ -43,7 +44,7 @@ func (s *course) run(ctx context.Context) error {
 	}
 
 	// 7. The client is called while the manager hears it ring.
-	client, err := s.callClient(waiting, manager, theClient, keys)
+	client, err := s.callClient(waiting, manager, s.answeredBy(manager.target, theClient), keys)
 	if err != nil {
 		return err
 	}

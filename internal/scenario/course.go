@@ -11,6 +11,7 @@ import (
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/media"
 	"github.com/perezvon/perezvon/internal/media/tone"
+	"github.com/perezvon/perezvon/internal/numbering"
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/telephony"
@@ -24,7 +25,8 @@ type course struct {
 	packet  callback.Packet
 	voice   speech.Voice
 	log     *slog.Logger
-	tape    Tape // nil before the first answer, and if it could not be opened
+	tree    *numbering.Tree // nil: no locations
+	tape    Tape            // nil before the first answer, and if it could not be opened
 	// storedFirst flushes the journal once: before the first call goes out.
 	storedFirst func() error
 }

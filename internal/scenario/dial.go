@@ -40,7 +40,7 @@ func (s *course) managers(ctx context.Context) [][]target {
 		t.leg, t.role = fmt.Sprintf("m%d", count), call.Manager
 		t.timeout = seconds(s.packet.ManagerTimeoutS)
 		t.trunks = s.packet.RouteToManagers()
-		return s.withCallerID(t)
+		return t
 	}
 	for _, m := range s.packet.Managers {
 		extension := m.Operator()
@@ -65,19 +65,10 @@ func (s *course) managers(ctx context.Context) [][]target {
 // client is the client's phone.
 func (s *course) client() target {
 	number, extension := s.packet.ClientNumber()
-	return s.withCallerID(target{
+	return target{
 		leg: "c1", role: call.Client, number: number, extension: extension,
 		trunks: s.packet.RouteToClient(), timeout: seconds(s.packet.ClientTimeoutS),
-	})
-}
-
-func (s *course) withCallerID(t target) target {
-	var why string
-	t.callerID, why = callerID(s.packet, t)
-	s.event(call.Event{
-		Type: call.CallerIDChosen, Leg: t.leg, Role: t.role, Number: t.number, Operator: t.who(), CallerID: t.callerID, Reason: why,
-	})
-	return t
+	}
 }
 
 // Why a call was not answered by us, beside what the far end says.

@@ -57,6 +57,7 @@ type stage struct {
 	engine    *telephonytest.Scripted
 	packet    callback.Packet
 	operators map[string]directory.Operator
+	locations Locations
 	wrap      func(telephony.Engine) telephony.Engine
 	// end ends the call from outside, that long after its start.
 	endAfter time.Duration
@@ -92,7 +93,7 @@ func (s *stage) run(t tester) Outcome {
 	}
 	s.journal.flushErr, s.tapes.err = s.flushErr, s.tapeErr
 	c := &Callbacks{
-		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
+		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators), Locations: s.locations,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if s.wrap != nil {

@@ -73,13 +73,15 @@ type Attempt struct {
 	Packet callback.Packet
 }
 
-// Callbacks carries out callbacks. All fields but Logger are needed.
+// Callbacks carries out callbacks. All fields but Locations and Logger are
+// needed.
 type Callbacks struct {
 	Engine    telephony.Engine
 	Journal   Journal
 	Tapes     Tapes
 	Speech    Speech
 	Operators Operators
+	Locations Locations    // nil: caller IDs are the packet's and the trunks'
 	Logger    *slog.Logger // nil: slog.Default
 }
 
