@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/perezvon/perezvon/internal/speech/prompts"
 )
 
 // The server's defaults (specification §1).
@@ -51,8 +53,8 @@ func (p *Packet) setDefaults() {
 	orText(&p.DialMode, DialSequential)
 	orText(&p.Language, defaultLanguage)
 	orText(&p.Voice, defaultVoice)
-	orText(&p.Greeting, DefaultGreeting(p.Language))
-	orText(&p.ConnectingText, DefaultConnectingText(p.Language))
+	orText(&p.Greeting, prompts.Text(p.Language, prompts.Greeting))
+	orText(&p.ConnectingText, prompts.Text(p.Language, prompts.Connecting))
 	if p.RepeatsBeforeHangup == nil {
 		orNumber(&p.RepeatsBeforeConnect, defaultRepeats)
 	}

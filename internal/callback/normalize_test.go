@@ -46,7 +46,7 @@ func TestDefaultTextsFollowTheLanguage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Greeting != greetingEN || p.ConnectingText != connectingEN {
+	if p.Greeting != "A call from the website. Please wait to be connected" || p.ConnectingText != "Calling the client" {
 		t.Errorf("got %q and %q", p.Greeting, p.ConnectingText)
 	}
 }

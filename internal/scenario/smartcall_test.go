@@ -180,21 +180,21 @@ func TestInstructionsSpeakOnlyOfKeysThatAreSet(t *testing.T) {
 		p    callback.Packet
 		want string
 	}{
-		{callback.Packet{DTMFConnect: "5"}, "Чтобы позвонить клиенту, нажмите пять."},
+		{callback.Packet{DTMFConnect: "5"}, "Чтобы позвонить клиенту, нажмите 5"},
 		{
 			callback.Packet{DTMFConnect: "*", DTMFExtraInfo: "2", ExtraInfo: "x", DTMFReschedule: "0", DTMFCancel: "#", Language: "ru-RU"},
-			"Чтобы позвонить клиенту, нажмите звёздочку. Чтобы прослушать дополнительную информацию, нажмите два. " +
-				"Чтобы отложить звонок, нажмите ноль. Чтобы отменить звонок, нажмите решётку.",
+			"Чтобы позвонить клиенту, нажмите звёздочку. Чтобы узнать о клиенте, нажмите 2. " +
+				"Чтобы отложить звонок, нажмите 0. Чтобы отменить звонок, нажмите решётку",
 		},
-		{callback.Packet{DTMFConnect: "5", DTMFExtraInfo: "2", Language: "en"}, "To call the client, press five."},
-		{callback.Packet{DTMFConnect: "#", DTMFCancel: "*", Language: "de"}, "To call the client, press pound. To cancel the call, press star."},
+		{callback.Packet{DTMFConnect: "5", DTMFExtraInfo: "2", Language: "en"}, "To call the client, press 5"},
+		{callback.Packet{DTMFConnect: "#", DTMFCancel: "*", Language: "de"}, "To call the client, press hash. To cancel the call, press star"},
 	} {
 		if got := instructions(tt.p); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
 	after := callback.Packet{DTMFCancel: "1", DTMFCancelRecalls: "9", DTMFReschedule: "0"}
-	if got, want := afterCallInstructions(after), "Чтобы отменить повторные звонки, нажмите девять. Чтобы запланировать новый звонок, нажмите ноль."; got != want {
+	if got, want := afterCallInstructions(after), "Клиент завершил разговор. Чтобы больше не звонить клиенту, нажмите 9. Чтобы запланировать новый звонок, нажмите 0"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/media/audio"
 	"github.com/perezvon/perezvon/internal/media/tone"
 	"github.com/perezvon/perezvon/internal/speech/prompts"
@@ -59,8 +58,8 @@ func TestDefaultPromptsAreSpokenOnAMachineWithoutProvider(t *testing.T) {
 	l := New(t.TempDir())
 	for _, language := range []string{"", "ru", "en", "en-GB"} {
 		for _, name := range []string{"", Female, Male} {
-			texts := []string{callback.DefaultGreeting(language), callback.DefaultConnectingText(language)}
-			for _, id := range []prompts.ID{prompts.PressToConnect, prompts.PressForInfo, prompts.PressToCancel, prompts.PressToReschedule, prompts.PressToCancelRecall} {
+			texts := []string{prompts.Text(language, prompts.Greeting), prompts.Text(language, prompts.Connecting), prompts.Text(language, prompts.ClientLeft)}
+			for _, id := range []prompts.ID{prompts.PressToConnect, prompts.PressForInfo, prompts.PressToCancel, prompts.PressToReschedule, prompts.PressToCancelRecall, prompts.PressToCallAgain} {
 				for _, key := range []byte("0123456789*#") {
 					texts = append(texts, prompts.Press(language, id, key))
 				}
@@ -186,7 +185,7 @@ func TestProviderIsPreferredToAChainOfPrompts(t *testing.T) {
 	p := &stub{name: "p"}
 	l := New("", p)
 	say(t, l, female, prompts.Press("ru", prompts.PressToCancel, '5'))
-	say(t, l, female, callback.DefaultGreeting("ru"))
+	say(t, l, female, prompts.Text("ru", prompts.Greeting))
 	if p.spoke.Load() != 1 {
 		t.Errorf("spoken %d times, want the sentence only", p.spoke.Load())
 	}

@@ -29,9 +29,7 @@ const (
 	PressToReschedule   ID = "press-to-reschedule"    // … and a key
 	ClientLeft          ID = "client-left"            // before the keys that work after the conversation
 	PressToCancelRecall ID = "press-to-cancel-recall" // … and a key
-	Cancelled           ID = "cancelled"
-	Rescheduled         ID = "rescheduled"
-	RecallsCancelled    ID = "recalls-cancelled"
+	PressToCallAgain    ID = "press-to-call-again"    // … and a key
 )
 
 // Prompt is one thing to say in one language.
@@ -54,9 +52,7 @@ var (
 		{ID: PressToReschedule, Text: "Чтобы отложить звонок, нажмите", Spoken: "Чтобы отложить звонок, нажмите,"},
 		{ID: ClientLeft, Text: "Клиент завершил разговор"},
 		{ID: PressToCancelRecall, Text: "Чтобы больше не звонить клиенту, нажмите", Spoken: "Чтобы больше не звонить клиенту, нажмите,"},
-		{ID: Cancelled, Text: "Звонок отменён"},
-		{ID: Rescheduled, Text: "Звонок отложен"},
-		{ID: RecallsCancelled, Text: "Повторных звонков не будет"},
+		{ID: PressToCallAgain, Text: "Чтобы запланировать новый звонок, нажмите", Spoken: "Чтобы запланировать новый звонок, нажмите,"},
 		{ID: "0", Text: "0", Spoken: "ноль"},
 		{ID: "1", Text: "1", Spoken: "один"},
 		{ID: "2", Text: "2", Spoken: "два"},
@@ -79,9 +75,7 @@ var (
 		{ID: PressToReschedule, Text: "To postpone the call, press", Spoken: "To postpone the call, press,"},
 		{ID: ClientLeft, Text: "The client has hung up"},
 		{ID: PressToCancelRecall, Text: "To stop calling this client, press", Spoken: "To stop calling this client, press,"},
-		{ID: Cancelled, Text: "The call is cancelled"},
-		{ID: Rescheduled, Text: "The call is postponed"},
-		{ID: RecallsCancelled, Text: "There will be no further calls"},
+		{ID: PressToCallAgain, Text: "To plan another call, press", Spoken: "To plan another call, press,"},
 		{ID: "0", Text: "0", Spoken: "zero"},
 		{ID: "1", Text: "1", Spoken: "one"},
 		{ID: "2", Text: "2", Spoken: "two"},
