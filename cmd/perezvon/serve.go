@@ -66,13 +66,21 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		},
 		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})
-	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: archive.Render, Logger: log})
+	signer, err := access.OpenSigner(c.Data)
+	if err != nil {
+		return err
+	}
+	hooks, err := c.webhooks(ctx, db, signer, log)
+	if err != nil {
+		return err
+	}
+	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: archive.Render, Deliveries: hooks, Logger: log})
 	if err != nil {
 		return err
 	}
 	watch := metrics.New(versionName(), calls.Live, nil)
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, calls, phones, feed, archive, watch, log)
+	api, err := c.api(ctx, db, calls, phones, feed, archive, signer, backends{hooks, later}, watch, log)
 	if err != nil {
 		return err
 	}
@@ -153,7 +161,7 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 func refuse(_ context.Context, leg telephony.Leg) { leg.Hangup(404) }
 
 func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine,
-	feed *httpapi.Feed, archive *recording.Archive, watch *metrics.Metrics, log *slog.Logger,
+	feed *httpapi.Feed, archive *recording.Archive, signer *access.Signer, told backends, watch *metrics.Metrics, log *slog.Logger,
 ) (*httpapi.API, error) {
 	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
 	if err != nil {
@@ -161,10 +169,6 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 	}
 	if made != "" {
 		fmt.Printf("The first API key, shown only now: %s\n", made)
-	}
-	signer, err := access.OpenSigner(c.Data)
-	if err != nil {
-		return nil, err
 	}
 	if n := len(c.AdminKey); n > 0 && n < 16 {
 		log.Warn("the admin key is short and can be guessed; take 16 characters or more")
@@ -175,7 +179,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 	}
 	api := httpapi.New(httpapi.Config{
 		Store: db, Calls: calls, Phones: phoneStates{phones}, Feed: feed, Door: door,
-		Recordings: archive.Folder, Region: c.Region, PublicURL: c.URL(),
+		Recordings: archive.Folder, Region: c.Region, PublicURL: c.URL(), Backends: told,
 		Ready:   func() error { return errors.Join(calls.Ready(), db.Healthy()) },
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,
 		Version: versionName(), Logger: log,

@@ -88,6 +88,8 @@ type Config struct {
 	Region string
 	// PublicURL is what links start with, without a slash at the end.
 	PublicURL string
+	// Backends is what is told to the addresses that packets name.
+	Backends Backends
 	// Ready is nil while the server can take calls, otherwise why it cannot.
 	Ready func() error
 	// Metrics serves /metrics; MetricsAuth: with a key only.
@@ -122,6 +124,7 @@ func New(c Config) *API {
 	a.trunks()
 	a.operators()
 	a.locations()
+	a.deliveries()
 	a.health()
 	a.docs()
 	return a
@@ -155,6 +158,7 @@ func (a *API) document() huma.Config {
 		{Name: "trunks", Description: "SIP routes to carriers and PBXes."},
 		{Name: "operators", Description: "People with an extension, whose phones register here."},
 		{Name: "caller id", Description: "Which number either end of a callback is shown, by location. A location that ships is changed by a PUT of what is to differ, under its id; DELETE puts it back."},
+		{Name: "deliveries", Description: "What the backends named in packets are told."},
 		{Name: "server", Description: "Its health."},
 	}
 	return c

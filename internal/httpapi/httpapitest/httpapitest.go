@@ -28,6 +28,7 @@ import (
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/telephony"
+	"github.com/perezvon/perezvon/internal/webhook"
 )
 
 // Server is a running API server.
@@ -76,6 +77,10 @@ func New(t *testing.T, o Options) *Server {
 	s.check(err)
 	s.Door = &access.Door{Guard: access.NewGuard(access.LookupIn(s.Store)), Signer: signer}
 
+	told := backends{webhook.New(webhook.Config{Store: s.Store, LogURL: s.link, RecordingURL: func(id string, _ time.Time) string { return s.link(id) }}), s.Store}
+	s.check(told.EnsureSecret(t.Context(), directory.DefaultAccount))
+	s.Store.Journal().OnEvent(told.follow)
+
 	m := metrics.New("test", s.Dispatch.Live, nil)
 	feed := httpapi.NewFeed(s.Store.Journal().Subscribe, m.Observe)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -83,7 +88,7 @@ func New(t *testing.T, o Options) *Server {
 	s.URL = "http://" + l.Addr().String()
 	s.API = httpapi.New(httpapi.Config{
 		Store: s.Store, Calls: s.Dispatch, Phones: s.Phones, Feed: feed, Door: s.Door,
-		Recordings: s.recording, Region: "RU", PublicURL: s.URL, Ready: s.ready,
+		Recordings: s.recording, Region: "RU", PublicURL: s.URL, Backends: told, Ready: s.ready,
 		Metrics: m.Handler(), MetricsAuth: o.MetricsAuth, Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if o.Register != nil {
@@ -312,6 +317,24 @@ func (a Answer) Into(t *testing.T, v any) {
 	if err := json.Unmarshal(a.Body, v); err != nil {
 		t.Fatalf("%v in %s", err, a.Body)
 	}
+}
+
+func (s *Server) link(callID string) string { return s.URL + "/calls/" + callID }
+
+// backends stores what is to be told and sends nothing.
+type backends struct {
+	*webhook.Service
+	store *store.Store
+}
+
+func (b backends) follow(ctx context.Context, tx *store.Tx, c call.Call, e call.Event) error {
+	_, err := b.Follow(ctx, tx, c, e)
+	return err
+}
+
+// RetryDelivery implements httpapi.Backends.
+func (b backends) RetryDelivery(ctx context.Context, account, id string) (store.Delivery, error) {
+	return b.store.RetryDelivery(ctx, account, id, func(context.Context, *store.Tx, store.Lane) error { return nil })
 }
 
 // anySpeech can speak everything.
