@@ -34,9 +34,9 @@ func (s *Service) log(c call.Call) logMessage {
 // eventMessage goes to events_url: the event as the log shows it, and the
 // callback it belongs to.
 type eventMessage struct {
-	call.Event
-	At string `json:"at"` // takes the place of Event's: always three digits
 	ID string `json:"id"` // of the callback
+	At string `json:"at"` // takes the place of Event's: always three digits
+	call.Event
 }
 
 func event(c call.Call, e call.Event) eventMessage {
