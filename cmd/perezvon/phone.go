@@ -150,7 +150,7 @@ func soundNamed(name string) (*audio.Clip, error) {
 		if err != nil || f < 50 || f > 3800 {
 			return nil, fmt.Errorf("--play %q: want tone: and 50 to 3800 Hz", name)
 		}
-		return tone.Sine(f, 3*time.Second, 8000, 0.4), nil
+		return tone.Sine(f, 3*time.Second, 8000, 8000), nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
