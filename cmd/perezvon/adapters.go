@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/httpapi"
+	"github.com/perezvon/perezvon/internal/jobs"
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/store"
@@ -35,6 +37,15 @@ type tapes struct{ *recording.Archive }
 
 // Open implements scenario.Tapes.
 func (t tapes) Open(callID string) (scenario.Tape, error) { return t.Archive.Open(callID) }
+
+// Render is the archive's, in the words of jobs.
+func (t tapes) Render(ctx context.Context, callID string) (time.Duration, error) {
+	length, err := t.Archive.Render(ctx, callID)
+	if errors.Is(err, recording.ErrEmpty) {
+		err = jobs.ErrNothingRecorded
+	}
+	return length, err
+}
 
 // phoneStates tells the API what the engine knows.
 type phoneStates struct{ *sipengine.Engine }

@@ -58,11 +58,11 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	library := speech.New(filepath.Join(c.Data, "prompts"), speech.NewEspeak())
 	library.Logger = log
-	archive := recording.NewArchive(filepath.Join(c.Data, "recordings"), library)
+	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), library)}
 	calls := dispatch.New(dispatch.Config{
 		Store: db,
 		Runner: &scenario.Callbacks{
-			Engine: phones, Journal: db.Journal(), Tapes: tapes{archive}, Speech: library, Operators: db, Locations: db, Logger: log,
+			Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Logger: log,
 		},
 		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})
@@ -74,13 +74,13 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: archive.Render, Deliveries: hooks, Logger: log})
+	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: archive.Render, Discard: archive.Discard, Deliveries: hooks, Logger: log})
 	if err != nil {
 		return err
 	}
 	watch := metrics.New(versionName(), calls.Live, nil)
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, calls, phones, feed, archive, signer, backends{hooks, later}, watch, log)
+	api, err := c.api(ctx, db, calls, phones, feed, archive.Archive, signer, backends{hooks, later}, watch, log)
 	if err != nil {
 		return err
 	}
@@ -132,6 +132,9 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 	host, _, err := net.SplitHostPort(c.SIP)
 	if err != nil {
 		return nil, err
+	}
+	if host == "" { // ":5060", as listeners are often written
+		host, c.SIP = "0.0.0.0", "0.0.0.0"+c.SIP
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
