@@ -173,6 +173,7 @@ func (l *leg) begin(d *dialog) bool {
 	}
 	l.dialog, l.since = d, time.Now()
 	l.info.Codec = l.offers.chosen.Codec
+	d.keep() // here, so that an end at the same time drops it afterwards
 	l.mu.Unlock()
 	l.e.enterDialog(l, d)
 	return true

@@ -195,10 +195,7 @@ func (l *leg) reinvite(ctx context.Context, d *dialog) (*sip.Response, error) {
 		if err != nil {
 			return res, nil //nolint:nilerr // a challenge that cannot be met is the answer
 		}
-		d.mu.Lock()
-		d.seq++
-		fresh.CSeq().SeqNo = d.seq
-		d.mu.Unlock()
+		fresh.CSeq().SeqNo = d.nextSeq(0)
 		req = fresh
 	}
 }
