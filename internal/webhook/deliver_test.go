@@ -174,6 +174,33 @@ func TestACallThatReachedNobodyIsToldWithoutTimesAndRecording(t *testing.T) {
 	}
 }
 
+func TestTheResultIsToldAgainWhateverBecameOfTheRecording(t *testing.T) {
+	s := storetest.Open(t)
+	r := newReceiver()
+	w := newService(t, s, &http.Client{Transport: r})
+	follow(s, w)
+	for _, state := range []string{call.RecordingReady, call.RecordingFailed, call.RecordingNone} {
+		n := create(t, s, "https://example.com")
+		add(t, s, n.CallID, talk(time.Now())...)
+		add(t, s, n.CallID, call.Event{Type: call.RecordingState, Recording: state})
+		drain(t, s, w, lane(n, webhook.KindStatus))
+		var m struct {
+			Revision  int
+			Recording struct {
+				State string
+				URL   *string
+			}
+		}
+		all := r.all()
+		if err := json.Unmarshal(all[len(all)-1].body, &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Revision != 2 || m.Recording.State != state || (m.Recording.URL != nil) != (state == call.RecordingReady) {
+			t.Errorf("%s: %+v", state, m)
+		}
+	}
+}
+
 func TestOnlyWhoIsNamedIsTold(t *testing.T) {
 	s := storetest.Open(t)
 	w := newService(t, s, http.DefaultClient)

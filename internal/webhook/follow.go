@@ -55,10 +55,10 @@ func (s *Service) Follow(ctx context.Context, tx *store.Tx, c call.Call, e call.
 	return lanes, nil
 }
 
-// isResult: the call is over, or its recording is.
+// isResult: the call is over, or it is settled what became of its recording
+// (which may be that nobody was heard and there is none).
 func isResult(e call.Event) bool {
-	return e.Type == call.Ended ||
-		e.Type == call.RecordingState && (e.Recording == call.RecordingReady || e.Recording == call.RecordingFailed)
+	return e.Type == call.Ended || e.Type == call.RecordingState && e.Recording != call.RecordingRendering
 }
 
 // targets are remembered while the call lives: the packet never changes.

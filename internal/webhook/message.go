@@ -50,7 +50,7 @@ type statusMessage struct {
 	ID      string `json:"id"` // of the callback
 	Attempt int    `json:"attempt"`
 	// Revision is 1 at the end of the call and grows when the same result is
-	// told again with a recording that is ready, or has failed.
+	// told again because it is settled what became of the recording.
 	Revision int         `json:"revision"`
 	Status   call.Status `json:"status"`
 	Reason   string      `json:"reason,omitempty"`
