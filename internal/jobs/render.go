@@ -20,7 +20,8 @@ const (
 	renderTimeout  = 15 * time.Minute
 )
 
-// ErrNothingRecorded: nobody was heard on the call, so it has no recording.
+// ErrNothingRecorded means that nobody was heard on the call, so that it has no
+// recording.
 var ErrNothingRecorded = errors.New("nothing was recorded")
 
 // RenderRecording asks for the recording of a call. There is one for a call.
