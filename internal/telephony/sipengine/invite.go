@@ -172,10 +172,11 @@ func (a *attempt) send(ctx context.Context) (*sip.Response, *telephony.DialError
 			a.provisional(res)
 		case <-tx.Done():
 			code := sip.StatusServiceUnavailable
-			if errors.Is(tx.Err(), sip.ErrTransactionTimeout) {
+			err := outcome(tx)
+			if errors.Is(err, sip.ErrTransactionTimeout) {
 				code = sip.StatusRequestTimeout
 			}
-			return nil, a.fail(code, "No Response", tx.Err())
+			return nil, a.fail(code, "No Response", err)
 		case <-trying.C:
 			a.abandon(tx, req, heard, nil)
 			return nil, a.fail(sip.StatusRequestTimeout, "No Response", errNoAnswer)

@@ -171,7 +171,10 @@ func (l *leg) begin(d *dialog) bool {
 		l.mu.Unlock()
 		return false
 	}
-	l.dialog, l.since = d, time.Now()
+	if l.dialog != d { // a call in has it, and is read by requests that found it
+		l.dialog = d
+	}
+	l.since = time.Now()
 	l.info.Codec = l.offers.chosen.Codec
 	d.keep() // here, so that an end at the same time drops it afterwards
 	l.mu.Unlock()

@@ -223,7 +223,7 @@ func (l *leg) inviteOnce(ctx context.Context, d *dialog, req *sip.Request) (*sip
 			}
 			return res, nil
 		case <-tx.Done():
-			return nil, tx.Err()
+			return nil, outcome(tx)
 		case <-ctx.Done():
 			tx.Terminate()
 			return nil, context.Cause(ctx)

@@ -176,16 +176,16 @@ func TestKilledWhileTalkingTheNewEngineHangsUp(t *testing.T) {
 		far.request(sip.ACK)
 		s := far.sessionOf(invite)
 		succeeded(t, done)
-		// Signs of life, each with a CSeq, and a move of the far end's.
-		for range 2 {
-			far.reply(far.request(sip.UPDATE), 200, "Session-Expires: 90;refresher=uac", "")
-		}
+		// A move of the far end's, and signs of life, each with a CSeq.
 		moved := *far
 		moved.addr = netipAddrPort("10.0.0.2:5066")
 		s.peer = &moved
-		s.inDialog("UPDATE", 0, "", "")
+		s.inDialog("UPDATE", 0, "Supported: timer\nSession-Expires: 90;refresher=uas\n", "")
 		s.response(200, sip.UPDATE)
-		w.kill()
+		update := far.request(sip.UPDATE)
+		far.reply(update, 200, "Session-Expires: 90;refresher=uac", "")
+		far.request(sip.UPDATE)
+		w.kill() // before its answer
 		w.start()
 		bye := far.request(sip.BYE)
 		sameCall(t, bye, invite)
@@ -325,9 +325,8 @@ func TestATornLineCostsNothingElse(t *testing.T) {
 			}
 			far.seen = map[string]bool{}
 			w.start()
-			bye := far.request(sip.BYE)
-			w.kill() // the far end is told again each time
-			_ = bye
+			far.request(sip.BYE)
+			w.kill() // before the answer: the far end is told again
 		}
 		if err := os.WriteFile(w.config.Ledger, nil, 0o600); err != nil {
 			t.Fatal(err)
