@@ -54,7 +54,14 @@ type phoneStates struct{ *sipengine.Engine }
 func (p phoneStates) Trunk(name string) (httpapi.TrunkState, bool) {
 	for _, s := range p.TrunkStates() {
 		if s.Name == name {
-			return httpapi.TrunkState{Registered: &s.Registered, Healthy: &s.Healthy, Channels: s.Channels, Reason: s.LastError}, true
+			state := httpapi.TrunkState{Channels: s.Channels, Reason: s.LastError}
+			if s.Registers {
+				state.Registered = &s.Registered
+			}
+			if s.Asked {
+				state.Healthy = &s.Healthy
+			}
+			return state, true
 		}
 	}
 	return httpapi.TrunkState{}, false

@@ -71,6 +71,13 @@ func (c *phoneCmd) Run(ctx context.Context) error {
 		_ = phone.Stop(stopping) // the process ends anyway
 	}()
 	fmt.Printf("phone at %s\n", phone.Addr())
+	if c.Password != "" {
+		if err := phone.WaitRegistered(ctx, 10*time.Second); err != nil {
+			fmt.Printf("not registered at %s, trying on: %v\n", c.Server, err)
+		} else {
+			fmt.Printf("registered at %s as %s\n", c.Server, c.User)
+		}
+	}
 	if c.Call == "" {
 		<-ctx.Done()
 		return nil

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,6 +41,9 @@ type serveCmd struct {
 // --drain, ends the rest, and returns.
 func (c *serveCmd) Run(ctx context.Context) (err error) {
 	log := c.logger()
+	// The data folder holds passwords and conversations: what is made in it is
+	// nobody else's, whoever made the folder.
+	syscall.Umask(0o077)
 	if c.Engine != config.EngineSIP || c.AGI != "" {
 		return errors.New("--engine asterisk and --agi are not part of this version; leave them out")
 	}

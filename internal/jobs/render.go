@@ -73,7 +73,7 @@ func (w *renderer) Work(ctx context.Context, job *river.Job[RenderRecording]) er
 	length, err := w.safely(ctx, id)
 	switch {
 	case err == nil:
-		e.DurationS = length.Round(time.Millisecond).Seconds()
+		e.DurationS = float64(length.Round(time.Millisecond).Milliseconds()) / 1000
 	case errors.Is(err, ErrNothingRecorded):
 		e.Recording, e.Reason, err = call.RecordingNone, err.Error(), nil
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
