@@ -102,12 +102,19 @@ func FuzzLedger(f *testing.F) {
 	})
 }
 
+// BenchmarkLedgerOfACall is what the ledger costs an INVITE before it goes out,
+// and its end.
 func BenchmarkLedgerOfACall(b *testing.B) {
 	l, _ := opened(b, filepath.Join(b.TempDir(), "calls.jsonl"))
 	l.tidy()
-	message := sip.NewRequest(sip.INVITE, sip.Uri{Scheme: "sip", Host: strings.Repeat("x", 600)}).String()
+	m, err := sip.ParseMessage([]byte("INVITE sip:74951234567@10.0.0.2 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK.0123456789abcdef;rport\r\n" +
+		"From: <sip:74957654321@10.0.0.2>;tag=0123456789abcdef\r\nTo: <sip:74951234567@10.0.0.2>\r\nCall-ID: 5a628439-48e2-47df-b723-49b0b9fc3f7f\r\nCSeq: 1 INVITE\r\n\r\n"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := &attempt{e: &Engine{ledger: l}, req: m.(*sip.Request)}
 	for b.Loop() {
-		l.note(entry{Key: "a", Message: message})
-		l.drop("a")
+		a.keep()
+		a.forget()
 	}
 }
