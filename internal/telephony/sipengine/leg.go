@@ -50,7 +50,7 @@ type leg struct {
 func (e *Engine) newLeg(id string, info telephony.Info, sounds chan *leg) (*leg, error) {
 	l := &leg{
 		e: e, id: id, info: info, operator: info.Operator,
-		log:     e.log.With("leg", id, "sip", info.CallID),
+		log:     e.log.With("call", info.Call, "leg", id, "sip", info.CallID),
 		digits:  telephony.NewDigits(),
 		release: func() {},
 		acks:    make(map[uint32]*unacked),
