@@ -99,7 +99,7 @@ func TestTrunkThatDoesNotAnswerOptionsIsNotDialled(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	carrier.Behave(telephonytest.Manner{Refuses: 486})
-	until(t, "it is up", func() bool { return e.TrunkStates()[0] == trunk.State{Name: "carrier", Healthy: true} })
+	until(t, "it is up", func() bool { return e.TrunkStates()[0] == trunk.State{Name: "carrier", Asked: true, Healthy: true} })
 	if err := dial(); err.Code != 486 {
 		t.Errorf("%v", err)
 	}
