@@ -38,8 +38,8 @@ type Answered struct {
 }
 
 const insertCallbackSQL = `
-	INSERT INTO callbacks (id, account_id, state, client, packet, received, created_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	INSERT INTO callbacks (id, account_id, widget, state, client, packet, received, created_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 
 // CreateCallback stores the request, its first call and that call's first
 // event, call.created, together. When it returns without error they are on the
@@ -71,7 +71,7 @@ func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
 			received = []byte{}
 		}
 		if err := tx.run(ctx, insertCallbackSQL,
-			n.ID, n.Account, callback.StateQueued, client, string(packet), received, created.At.UnixMilli()); err != nil {
+			n.ID, n.Account, text(n.Packet.Widget), callback.StateQueued, client, string(packet), received, created.At.UnixMilli()); err != nil {
 			return err
 		}
 		if err := saveCall(ctx, tx, c, s.node); err != nil {
