@@ -13,6 +13,10 @@ const (
 	DialSequential = "sequential"
 	DialParallel   = "parallel"
 
+	// When a failed call moves on to the next trunk (specification §5).
+	FailoverNetwork = "network" // the network failed
+	FailoverAny     = "any"     // whatever failed, unless a person or his phone answered with it
+
 	defaultLanguage         = "ru"
 	defaultVoice            = "female"
 	defaultRepeats          = 3
@@ -51,6 +55,7 @@ func (p Packet) Normalize(region string, allow ...netip.Prefix) (Packet, error) 
 
 func (p *Packet) setDefaults() {
 	orText(&p.DialMode, DialSequential)
+	orText(&p.FailoverOn, FailoverNetwork)
 	orText(&p.Language, defaultLanguage)
 	orText(&p.Voice, defaultVoice)
 	orText(&p.Greeting, prompts.Text(p.Language, prompts.Greeting))

@@ -63,10 +63,10 @@ func (s *course) run(ctx context.Context) error {
 // noteUnserved says what the packet asks for in vain: recognisers of speech are
 // not connected yet.
 func (s *course) noteUnserved() {
-	if s.packet.VoiceControl {
+	if isTrue(s.packet.VoiceControl) {
 		s.note("voice_control: no recogniser is set up; keys only")
 	}
-	if s.packet.Transcribe {
+	if isTrue(s.packet.Transcribe) {
 		s.note("transcribe: no recogniser is set up; there will be no transcript")
 	}
 }

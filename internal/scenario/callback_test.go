@@ -545,7 +545,7 @@ func TestCallerIDsAreChosenBeforeTheScenarioStarts(t *testing.T) {
 
 func TestWhatThePacketAsksForInVainIsTold(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
-		s.packet.VoiceControl, s.packet.Transcribe = true, true
+		s.packet.VoiceControl, s.packet.Transcribe = new(true), new(true)
 		s.run(t)
 		s.has(t, "0s note (voice_control: no recogniser is set up; keys only)", "0s note (transcribe: no recogniser is set up; there will be no transcript)")
 	})
