@@ -41,8 +41,8 @@ func ParseManagers(s string) (Managers, error) {
 	return list, nil
 }
 
-// String is the v.11 string of the list. That form has no place for SIP: such
-// a manager is written by his extension alone.
+// String is the v.11 string of the list. That form has no place for SIP, such
+// a manager is written by his extension alone, nor for groups.
 func (m Managers) String() string {
 	parts := make([]string, len(m))
 	for i, t := range m {
@@ -61,6 +61,36 @@ func (t ManagerTarget) String() string {
 		s += beforeExtension + t.Extension
 	}
 	return s
+}
+
+// Groups are the managers by group, in the order in which the groups are first
+// named.
+func (m Managers) Groups() []Managers {
+	var (
+		groups []Managers
+		places = make(map[string]int)
+	)
+	for _, t := range m {
+		at, ok := places[t.Group]
+		if !ok {
+			at = len(groups)
+			places[t.Group] = at
+			groups = append(groups, nil)
+		}
+		groups[at] = append(groups[at], t)
+	}
+	return groups
+}
+
+// Turned is the list with each group beginning with the manager whose turn it
+// is, from 0 on and round again; the others follow in their order.
+func (m Managers) Turned(turn int64) Managers {
+	var list Managers
+	for _, group := range m.Groups() {
+		first := int(turn % int64(len(group)))
+		list = append(append(list, group[first:]...), group[:first]...)
+	}
+	return list
 }
 
 // UnmarshalJSON takes the list of objects or the v.11 string. What it does

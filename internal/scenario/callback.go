@@ -3,10 +3,8 @@ package scenario
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/media/tone"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
@@ -72,11 +70,8 @@ func (s *course) noteUnserved() {
 }
 
 // callManagers calls the managers until one answers. together is who rings at
-// the same time: an operator's phones, or everybody.
+// the same time.
 func (s *course) callManagers(ctx context.Context, managers [][]target) (*line, error) {
-	if s.packet.DialMode == callback.DialParallel {
-		managers = [][]target{slices.Concat(managers...)}
-	}
 	err := errNobodyToCall
 	for _, together := range managers {
 		var manager *line
