@@ -34,6 +34,9 @@ var (
 // it up. A client who asked an hour ago does not expect the call any more.
 const DefaultStartWithin = 10 * time.Minute
 
+// DefaultRecallBelow is a few hundred calls less than a small server carries.
+const DefaultRecallBelow = 500
+
 const (
 	storeTimeout = 5 * time.Second  // for the last writes of a call
 	stopGrace    = 10 * time.Second // for calls that are ended by Drain
@@ -64,6 +67,10 @@ type Config struct {
 	// StartWithin is how old an order may be when Recover takes it up; older
 	// ones end as 713. Default DefaultStartWithin.
 	StartWithin time.Duration
+	// RecallBelow is how many calls may be live before planned attempts wait:
+	// an opening to which a night's attempts were moved must not take every
+	// channel from those who ask now. Default DefaultRecallBelow.
+	RecallBelow int
 	Logger      *slog.Logger // default: none
 }
 
@@ -90,6 +97,9 @@ func New(c Config) *Service {
 	}
 	if c.StartWithin == 0 {
 		c.StartWithin = DefaultStartWithin
+	}
+	if c.RecallBelow == 0 {
+		c.RecallBelow = DefaultRecallBelow
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

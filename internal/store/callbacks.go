@@ -27,6 +27,9 @@ type NewCallback struct {
 	Received []byte
 	// Key is the request's Idempotency-Key; empty: none.
 	Key string
+	// StartAt lets the first attempt wait, as a planned one; zero: it is made
+	// at once.
+	StartAt time.Time
 }
 
 // Answered is what a request was answered with.
@@ -38,8 +41,8 @@ type Answered struct {
 }
 
 const insertCallbackSQL = `
-	INSERT INTO callbacks (id, account_id, widget, state, client, packet, received, created_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	INSERT INTO callbacks (id, account_id, widget, state, client, packet, received, next_attempt_at, created_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
 // CreateCallback stores the request, its first call and that call's first
 // event, call.created, together. When it returns without error they are on the
@@ -51,13 +54,12 @@ func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
 		return Answered{}, err
 	}
 	client, _ := n.Packet.ClientNumber()
-	created := call.Event{
-		Seq: 1, At: time.Now().UTC().Truncate(time.Millisecond), CallID: n.CallID, Type: call.Created,
-		Direction: call.Callback, CallbackID: n.ID, Widget: n.Packet.Widget, Attempt: n.Packet.Attempt, Number: client,
+	created := firstEvent(n.ID, n.CallID, n.Packet.Widget, client, n.Packet.Attempt)
+	state := callback.StateQueued
+	if !n.StartAt.IsZero() {
+		state = callback.StateScheduled
 	}
-	c := call.Call{Account: n.Account}
-	c.Apply(created)
-
+	var c call.Call
 	answer := Answered{ID: n.ID, CallID: n.CallID}
 	insert := func(ctx context.Context, tx *Tx) error {
 		if n.Key != "" {
@@ -71,28 +73,51 @@ func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
 			received = []byte{}
 		}
 		if err := tx.run(ctx, insertCallbackSQL,
-			n.ID, n.Account, text(n.Packet.Widget), callback.StateQueued, client, string(packet), received, created.At.UnixMilli()); err != nil {
+			n.ID, n.Account, text(n.Packet.Widget), state, client, string(packet), received, toNullMS(n.StartAt), created.At.UnixMilli()); err != nil {
 			return err
 		}
-		if err := saveCall(ctx, tx, c, s.node); err != nil {
-			return err
-		}
-		if err := insertEvent(ctx, tx, n.Account, created); err != nil {
-			return err
-		}
-		return s.journal.follow(ctx, tx, s.journal.onEvent(), c, created)
+		var err error
+		c, err = s.createCall(ctx, tx, n.Account, created)
+		return err
 	}
 	err = s.journal.write(insert, func() {
 		if !answer.Replayed {
-			s.journal.live[c.ID] = &c
-			created.Account = n.Account
-			s.journal.publish([]call.Event{created})
+			s.journal.created(c, created)
 		}
 	})
 	if err != nil {
 		return Answered{}, err
 	}
 	return answer, nil
+}
+
+// firstEvent is the call.created of a callback's attempt.
+func firstEvent(id, callID, widget, client string, attempt int) call.Event {
+	return call.Event{
+		Seq: 1, At: time.Now().UTC().Truncate(time.Millisecond), CallID: callID, Type: call.Created,
+		Direction: call.Callback, CallbackID: id, Widget: widget, Attempt: attempt, Number: client,
+	}
+}
+
+// createCall stores a call with its first event and what follows from it.
+func (s *Store) createCall(ctx context.Context, tx *Tx, account string, created call.Event) (call.Call, error) {
+	c := call.Call{Account: account}
+	c.Apply(created)
+	if err := saveCall(ctx, tx, c, s.node); err != nil {
+		return c, err
+	}
+	if err := insertEvent(ctx, tx, account, created); err != nil {
+		return c, err
+	}
+	return c, s.journal.follow(ctx, tx, s.journal.onEvent(), c, created)
+}
+
+// created tells of a call that was stored by createCall. It runs after the
+// commit, in the writing goroutine.
+func (j *Journal) created(c call.Call, e call.Event) {
+	j.live[c.ID] = &c
+	e.Account = c.Account
+	j.publish([]call.Event{e})
 }
 
 // takeKey claims the request's key or finds the answer it already has.
@@ -137,35 +162,6 @@ func bodyHash(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Callback is one callback of the account with its attempts, or ErrNotFound.
-func (s *Store) Callback(ctx context.Context, account, id string) (callback.Record, error) {
-	r := callback.Record{ID: id, Account: account}
-	var (
-		packet  string
-		next    sql.NullInt64
-		created int64
-	)
-	err := s.reader.QueryRowContext(ctx, `
-		SELECT state, client, packet, next_attempt_at, created_at FROM callbacks WHERE account_id = $1 AND id = $2`,
-		account, text(id)).Scan(&r.State, &r.Client, &packet, &next, &created)
-	if errors.Is(err, sql.ErrNoRows) {
-		return callback.Record{}, ErrNotFound
-	}
-	if err != nil {
-		return callback.Record{}, err
-	}
-	if err := json.Unmarshal([]byte(packet), &r.Packet); err != nil {
-		return callback.Record{}, fmt.Errorf("packet of callback %s: %w", id, err)
-	}
-	r.CreatedAt = fromMS(created)
-	if next.Valid {
-		at := fromMS(next.Int64)
-		r.NextAttemptAt = &at
-	}
-	r.Attempts, err = s.attempts(ctx, id)
-	return r, err
-}
-
 // Received is the body of the callback's request as it came, or ErrNotFound.
 func (s *Store) Received(ctx context.Context, account, id string) ([]byte, error) {
 	var b []byte
@@ -181,16 +177,19 @@ type Order struct {
 	Account, CallbackID, CallID string
 	Attempt                     int
 	Packet                      callback.Packet
-	CreatedAt                   time.Time // when it was accepted
+	Cancelled                   bool // somebody has cancelled the callback, the call does not know
 }
 
-// Queued are the accepted callbacks of this node that have dialled nobody yet,
+// IsRecall tells that the server planned the attempt, after one before it.
+func (o Order) IsRecall() bool { return o.Attempt > o.Packet.Attempt }
+
+// Queued are the attempts of this node's callbacks that have dialled nobody yet,
 // of all accounts, oldest first. At the start of a process its predecessor
 // acknowledged them and died.
 func (s *Store) Queued(ctx context.Context) ([]Order, error) {
 	// CROSS JOIN keeps SQLite from beginning with every call there ever was.
 	rows, err := s.reader.QueryContext(ctx, `
-		SELECT k.account_id, k.id, c.id, c.attempt, k.packet, k.created_at
+		SELECT k.account_id, k.id, c.id, c.attempt, k.packet, k.final
 		FROM callbacks k CROSS JOIN calls c
 		WHERE k.state = 'queued' AND c.callback_id = k.id AND c.node = $1 AND c.ended_at IS NULL
 		ORDER BY k.id`, s.node)
@@ -201,50 +200,28 @@ func (s *Store) Queued(ctx context.Context) ([]Order, error) {
 	var list []Order
 	for rows.Next() {
 		var (
-			o       Order
-			packet  string
-			created int64
+			o      Order
+			packet string
 		)
-		if err := rows.Scan(&o.Account, &o.CallbackID, &o.CallID, &o.Attempt, &packet, &created); err != nil {
+		if err := rows.Scan(&o.Account, &o.CallbackID, &o.CallID, &o.Attempt, &packet, &o.Cancelled); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(packet), &o.Packet); err != nil {
 			return nil, fmt.Errorf("packet of callback %s: %w", o.CallbackID, err)
 		}
-		o.CreatedAt = fromMS(created)
 		list = append(list, o)
 	}
 	return list, rows.Err()
 }
 
-func (s *Store) attempts(ctx context.Context, id string) ([]callback.Attempt, error) {
-	rows, err := s.reader.QueryContext(ctx, `
-		SELECT attempt, id, status_code, status_slug FROM calls WHERE callback_id = $1 ORDER BY attempt`, id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []callback.Attempt
-	for rows.Next() {
-		var a callback.Attempt
-		if err := rows.Scan(&a.Attempt, &a.CallID, &a.Status.Code, &a.Status.Slug); err != nil {
-			return nil, err
-		}
-		list = append(list, a)
-	}
-	return list, rows.Err()
-}
-
-const (
-	followSQL = `UPDATE callbacks SET state = 'running' WHERE id = $1 AND state = 'queued'`
-	endSQL    = `UPDATE callbacks SET state = $1 WHERE id = $2`
-)
+const followSQL = `UPDATE callbacks SET state = 'running' WHERE id = $1 AND state = 'queued'`
 
 // followCallback moves the state of the callback with its call. It becomes
 // running in the transaction of the first leg.dialing, which is on the disk
 // before the INVITE goes out: so a callback that is queued has dialled nobody,
 // whenever the process died.
-func followCallback(ctx context.Context, tx *Tx, c call.Call, e call.Event) error {
+// Its end decides what follows: endAttempt.
+func (s *Store) followCallback(ctx context.Context, tx *Tx, c call.Call, e *call.Event) error {
 	if c.CallbackID == "" {
 		return nil
 	}
@@ -252,15 +229,7 @@ func followCallback(ctx context.Context, tx *Tx, c call.Call, e call.Event) erro
 	case call.Dialing:
 		return tx.run(ctx, followSQL, c.CallbackID)
 	case call.Ended:
-		return tx.run(ctx, endSQL, stateAfter(c.Status), c.CallbackID)
+		return s.endAttempt(ctx, tx, c, e)
 	}
 	return nil
-}
-
-func stateAfter(s call.Status) string {
-	switch s {
-	case call.Cancelled, call.CancelledByManager:
-		return callback.StateCancelled
-	}
-	return callback.StateDone
 }

@@ -24,6 +24,9 @@ func TestListsReadOneIndexAndSortNothing(t *testing.T) {
 		`SELECT id FROM calls WHERE callback_id = 'x' ORDER BY attempt`:                                                                    "calls_of_callback",
 		`SELECT event FROM events WHERE account_id = 'a' AND call_id = 'x' AND seq > 3 ORDER BY seq`:                                       "PRIMARY KEY",
 		`SELECT k.id FROM callbacks k CROSS JOIN calls c WHERE k.state = 'queued' AND c.callback_id = k.id AND c.node = 'n' ORDER BY k.id`: "callbacks_queued",
+		strings.NewReplacer("$1", "1", "$2", "100").Replace(dueSQL):                                                                        "callbacks_due",
+		`SELECT id FROM callbacks WHERE account_id = 'a' ORDER BY created_at DESC, id DESC LIMIT 50`:                                       "callbacks_newest",
+		`SELECT id FROM callbacks WHERE account_id = 'a' AND state = 's' ORDER BY created_at DESC, id DESC LIMIT 50`:                       "callbacks_in_state",
 	} {
 		plan := explain(t, s, query)
 		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN c") {
