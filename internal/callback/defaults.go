@@ -103,7 +103,7 @@ func (p Packet) NormalizeSettings(region string, allow ...netip.Prefix) (Packet,
 	}
 	filled := p
 	filled.Widget, filled.Client, filled.ClientIP, filled.Attempt = "", "", "", 0
-	filled.setDefaults()
+	filled.FillIn()
 	c.packet(&filled)
 	if err := c.bad.Err(); err != nil {
 		return Packet{}, err

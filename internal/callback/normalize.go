@@ -42,7 +42,7 @@ const maxExtension = 6
 // what is written in the URL is judged here; who delivers must judge the
 // address that a name resolves to.
 func (p Packet) Normalize(region string, allow ...netip.Prefix) (Packet, error) {
-	p.setDefaults()
+	p.FillIn()
 	c := check{region: region, allow: allow}
 	p.Managers = c.managers(p.Managers)
 	p.Client = c.client(p.Client)
@@ -53,7 +53,8 @@ func (p Packet) Normalize(region string, allow ...netip.Prefix) (Packet, error) 
 	return p, nil
 }
 
-func (p *Packet) setDefaults() {
+// FillIn sets the server's defaults where nothing is set.
+func (p *Packet) FillIn() {
 	orText(&p.DialMode, DialSequential)
 	orText(&p.FailoverOn, FailoverNetwork)
 	orText(&p.Language, defaultLanguage)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/store"
 )
@@ -22,9 +21,6 @@ func (s *Service) Cancel(ctx context.Context, account, id string) error {
 	r, err := s.config.Store.Callback(ctx, account, id)
 	if err != nil {
 		return err
-	}
-	if r.State == callback.StateDone || r.State == callback.StateCancelled {
-		return nil
 	}
 	for _, a := range r.Attempts {
 		if a.Status.IsZero() {
@@ -92,7 +88,7 @@ func (s *Service) Recover(ctx context.Context) error {
 			switch {
 			case o.Cancelled:
 				e.Status = &call.Cancelled
-			case time.Since(told) < s.config.StartWithin:
+			case time.Since(told) < s.startWithin(o):
 				taken = append(taken, o)
 				e = call.Event{CallID: c.ID, Type: call.Note, Reason: "taken up by the restarted server"}
 			case !o.IsRecall():

@@ -12,6 +12,7 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/directory"
 )
 
 // ErrKeyReused says that an idempotency key came again with another body.
@@ -30,6 +31,13 @@ type NewCallback struct {
 	// StartAt lets the first attempt wait, as a planned one; zero: it is made
 	// at once.
 	StartAt time.Time
+	// Widget is the packet's, if it names one. An open callback of the widget
+	// for the same client answers for the request, and the widget's rates hold.
+	Widget *directory.Widget
+	// RoundRobin lets the managers begin with the next one of the widget.
+	RoundRobin bool
+	// Verdict, if there is one, ends the call before it begins.
+	Verdict Verdict
 }
 
 // Answered is what a request was answered with.
@@ -38,57 +46,93 @@ type Answered struct {
 	// Replayed tells that the answer is that of an earlier request with the
 	// same key, and nothing new was stored.
 	Replayed bool
+	// Joined tells that the answer is an open callback for the same client, and
+	// nothing new was stored.
+	Joined bool
+	// Verdict is why the call has ended already, if it has.
+	Verdict Verdict
+	// Packet is what is carried out: the managers may have turned.
+	Packet callback.Packet
 }
 
 const insertCallbackSQL = `
-	INSERT INTO callbacks (id, account_id, widget, state, client, packet, received, next_attempt_at, created_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	INSERT INTO callbacks (id, account_id, widget, state, client, packet, received, next_attempt_at, created_at, client_ip, refused)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 // CreateCallback stores the request, its first call and that call's first
 // event, call.created, together. When it returns without error they are on the
 // disk. A key that was used before gives the earlier answer if the body is the
-// same, and ErrKeyReused if it is not.
+// same, and ErrKeyReused if it is not. ErrNotFound: the widget is gone.
 func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
-	packet, err := json.Marshal(n.Packet)
-	if err != nil {
-		return Answered{}, err
-	}
 	client, _ := n.Packet.ClientNumber()
 	created := firstEvent(n.ID, n.CallID, n.Packet.Widget, client, n.Packet.Attempt)
-	state := callback.StateQueued
-	if !n.StartAt.IsZero() {
-		state = callback.StateScheduled
-	}
-	var c call.Call
-	answer := Answered{ID: n.ID, CallID: n.CallID}
+	var (
+		c      call.Call
+		events []call.Event
+		answer Answered
+	)
+	// It may run more than once, if another's part of the group fails.
 	insert := func(ctx context.Context, tx *Tx) error {
+		answer = Answered{ID: n.ID, CallID: n.CallID}
 		if n.Key != "" {
 			var err error
 			if answer, err = takeKey(ctx, tx, n, created.At); err != nil || answer.Replayed {
 				return err
 			}
 		}
-		received := n.Received
-		if received == nil {
-			received = []byte{}
-		}
-		if err := tx.run(ctx, insertCallbackSQL,
-			n.ID, n.Account, text(n.Packet.Widget), state, client, string(packet), received, toNullMS(n.StartAt), created.At.UnixMilli()); err != nil {
+		a, err := admit(ctx, tx, n, client, created.At)
+		if err != nil {
 			return err
 		}
-		var err error
-		c, err = s.createCall(ctx, tx, n.Account, created)
-		return err
+		if a.joined.Joined {
+			answer = a.joined
+			return keepJoined(ctx, tx, n, answer)
+		}
+		answer.Verdict, answer.Packet = a.verdict, a.packet
+		if err := insertCallback(ctx, tx, n, a, client, created.At); err != nil {
+			return err
+		}
+		if c, err = s.createCall(ctx, tx, n.Account, created); err != nil {
+			return err
+		}
+		events = []call.Event{created}
+		if !a.verdict.Status.IsZero() {
+			ended, err := s.endAtOnce(ctx, tx, &c, a.verdict)
+			events = append(events, ended)
+			return err
+		}
+		return nil
 	}
-	err = s.journal.write(insert, func() {
-		if !answer.Replayed {
-			s.journal.created(c, created)
+	err := s.journal.write(insert, func() {
+		if !answer.Replayed && !answer.Joined {
+			s.journal.created(c, events...)
 		}
 	})
 	if err != nil {
 		return Answered{}, err
 	}
 	return answer, nil
+}
+
+func insertCallback(ctx context.Context, tx *Tx, n NewCallback, a admission, client string, now time.Time) error {
+	packet, err := json.Marshal(a.packet)
+	if err != nil {
+		return err
+	}
+	received := n.Received
+	if received == nil {
+		received = []byte{}
+	}
+	state := callback.StateQueued
+	switch {
+	case !a.verdict.Status.IsZero():
+		state, n.StartAt = callback.StateDone, time.Time{}
+	case !n.StartAt.IsZero():
+		state = callback.StateScheduled
+	}
+	return tx.run(ctx, insertCallbackSQL,
+		n.ID, n.Account, text(n.Packet.Widget), state, client, string(packet), received, toNullMS(n.StartAt), now.UnixMilli(),
+		n.Packet.ClientIP, a.verdict.Status == call.NotAllowed)
 }
 
 // firstEvent is the call.created of a callback's attempt.
@@ -114,10 +158,14 @@ func (s *Store) createCall(ctx context.Context, tx *Tx, account string, created 
 
 // created tells of a call that was stored by createCall. It runs after the
 // commit, in the writing goroutine.
-func (j *Journal) created(c call.Call, e call.Event) {
-	j.live[c.ID] = &c
-	e.Account = c.Account
-	j.publish([]call.Event{e})
+func (j *Journal) created(c call.Call, events ...call.Event) {
+	if c.EndedAt.IsZero() {
+		j.live[c.ID] = &c
+	}
+	for i := range events {
+		events[i].Account = c.Account
+	}
+	j.publish(events)
 }
 
 // takeKey claims the request's key or finds the answer it already has.
@@ -135,6 +183,16 @@ func takeKey(ctx context.Context, tx *Tx, n NewCallback, now time.Time) (Answere
 	return answerOf(ctx, tx.QueryRowContext, n.Account, n.Key, n.Received)
 }
 
+// keepJoined makes the open callback the answer that the request's key has.
+func keepJoined(ctx context.Context, tx *Tx, n NewCallback, a Answered) error {
+	if n.Key == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE idempotency_keys SET callback_id = $1, call_id = $2, joined = TRUE WHERE account_id = $3 AND key = $4`,
+		a.ID, a.CallID, n.Account, text(n.Key))
+	return err
+}
+
 // Replay looks up the answer that the key already has for this body:
 // ErrNotFound if the key is new, ErrKeyReused if it came with another body.
 func (s *Store) Replay(ctx context.Context, account, key string, received []byte) (Answered, error) {
@@ -144,8 +202,8 @@ func (s *Store) Replay(ctx context.Context, account, key string, received []byte
 func answerOf(ctx context.Context, query func(context.Context, string, ...any) *sql.Row, account, key string, received []byte) (Answered, error) {
 	a := Answered{Replayed: true}
 	var hash string
-	err := query(ctx, `SELECT request_hash, callback_id, call_id FROM idempotency_keys WHERE account_id = $1 AND key = $2`,
-		account, text(key)).Scan(&hash, &a.ID, &a.CallID)
+	err := query(ctx, `SELECT request_hash, callback_id, call_id, joined FROM idempotency_keys WHERE account_id = $1 AND key = $2`,
+		account, text(key)).Scan(&hash, &a.ID, &a.CallID, &a.Joined)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return Answered{}, ErrNotFound

@@ -27,12 +27,23 @@ func TestListsReadOneIndexAndSortNothing(t *testing.T) {
 		strings.NewReplacer("$1", "1", "$2", "100").Replace(dueSQL):                                                                        "callbacks_due",
 		`SELECT id FROM callbacks WHERE account_id = 'a' ORDER BY created_at DESC, id DESC LIMIT 50`:                                       "callbacks_newest",
 		`SELECT id FROM callbacks WHERE account_id = 'a' AND state = 's' ORDER BY created_at DESC, id DESC LIMIT 50`:                       "callbacks_in_state",
+		inline(openForSQL, "'a'", "'w'", "'c'"):                                                                                            "callbacks_of_client",
+		inline(rateSQL("client"), "'a'", "'w'", "'c'", "1", "2"):                                                                           "callbacks_of_client",
+		inline(rateSQL("client_ip"), "'a'", "'w'", "'ip'", "1", "2"):                                                                       "callbacks_of_address",
 	} {
 		plan := explain(t, s, query)
 		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN c") {
 			t.Errorf("%s\n%s", query, plan)
 		}
 	}
+}
+
+// inline writes the arguments into the query.
+func inline(query string, args ...string) string {
+	for i, a := range args {
+		query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), a)
+	}
+	return query
 }
 
 func explain(t *testing.T, s *Store, query string) string {

@@ -74,6 +74,11 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 	}{
 		{"trunks", exerciseTrunks},
 		{"operators", exerciseOperators},
+		{"widgets", exerciseWidgets},
+		{"rates of a widget", exerciseRates},
+		{"open callbacks are joined", exerciseJoining},
+		{"managers take turns", exerciseTurns},
+		{"a verdict ends a call before it begins", exerciseVerdict},
 		{"locations", exerciseLocations},
 		{"keys", exerciseKeys},
 		{"callback", exerciseCallback},
@@ -179,7 +184,7 @@ func exerciseCallback(t *testing.T, s *store.Store) {
 	n := NewCallback("+79161234567")
 	n.Received = []byte("raw \x00\xff bytes")
 	answer, err := s.CreateCallback(n)
-	same(t, store.Answered{ID: n.ID, CallID: n.CallID}, answer, err)
+	same(t, store.Answered{ID: n.ID, CallID: n.CallID, Packet: n.Packet}, answer, err)
 
 	r, err := s.Callback(ctx, Mine, n.ID)
 	same(t, callback.Record{
@@ -244,7 +249,7 @@ func exerciseIdempotency(t *testing.T, s *store.Store) {
 
 	again := NewCallback("+79161234567")
 	again.Key = "key-1"
-	want.Replayed = true
+	want.Replayed, want.Packet = true, callback.Packet{}
 	got, err := s.CreateCallback(again)
 	same(t, want, got, err)
 	got, err = s.Replay(ctx, Mine, again.Key, again.Received)
@@ -261,7 +266,7 @@ func exerciseIdempotency(t *testing.T, s *store.Store) {
 	other := NewCallback("+79161234567")
 	other.Account, other.Key, other.Received = Theirs, "key-1", []byte("x")
 	got, err = s.CreateCallback(other)
-	same(t, store.Answered{ID: other.ID, CallID: other.CallID}, got, err)
+	same(t, store.Answered{ID: other.ID, CallID: other.CallID, Packet: other.Packet}, got, err)
 }
 
 func exerciseJournal(t *testing.T, s *store.Store) {
