@@ -26,6 +26,7 @@ import (
 // not there is store.ErrNotFound.
 type Store interface {
 	Callback(ctx context.Context, account, id string) (callback.Record, error)
+	Callbacks(ctx context.Context, account string, page store.Page, filter store.CallbackFilter) ([]callback.Record, string, error)
 	Call(ctx context.Context, account, id string) (call.Call, error)
 	Calls(ctx context.Context, account string, page store.Page, filter store.CallFilter) ([]call.Call, string, error)
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
@@ -50,6 +51,9 @@ type Calls interface {
 	// Accept stores a callback and starts it. The error is an invalid.Error,
 	// dispatch.ErrDraining or dispatch.ErrKeyReused, or a failure.
 	Accept(ctx context.Context, account string, p callback.Packet, raw []byte, idempotencyKey string) (dispatch.Accepted, error)
+	// StartNow makes a callback's planned attempt now, or says
+	// dispatch.ErrNotScheduled.
+	StartNow(ctx context.Context, account, id string) (dispatch.Accepted, error)
 	Cancel(ctx context.Context, account, id string) error
 	CancelCall(ctx context.Context, account, callID string) error
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 
@@ -10,6 +11,8 @@ import (
 
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
+	"github.com/perezvon/perezvon/internal/invalid"
+	"github.com/perezvon/perezvon/internal/store"
 )
 
 type callbackInput struct {
@@ -37,6 +40,11 @@ type attemptView struct {
 	CallID  string   `json:"call_id"`
 	Status  *outcome `json:"status" doc:"null while the call lives"`
 	LogURL  string   `json:"log_url"`
+}
+
+type callbacksInput struct {
+	PageInput
+	State string `query:"state" enum:"queued,running,scheduled,done,cancelled" doc:"Only callbacks in this state: scheduled are those with a planned attempt"`
 }
 
 // IDInput is the path of one thing.
@@ -69,6 +77,21 @@ func (a *API) callbacks() {
 	packet.publish(a.api, create)
 
 	huma.Register(a.api, huma.Operation{
+		OperationID: "list-callbacks", Method: http.MethodGet, Path: "/api/v1/callbacks", Tags: []string{"callbacks"},
+		Summary: "The callbacks, newest first", Metadata: right(access.Read), Security: security, Errors: append([]int{http.StatusUnprocessableEntity}, refusals...),
+	}, func(ctx context.Context, in *callbacksInput) (*output[list[callbackView]], error) {
+		records, next, err := a.c.Store.Callbacks(ctx, account(ctx), store.Page{Limit: in.Limit, Cursor: in.Cursor}, store.CallbackFilter{State: in.State})
+		var fields invalid.Error
+		if errors.As(err, &fields) {
+			return nil, badQuery(fields[0].Path, "%s", fields[0].Message)
+		}
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &output[list[callbackView]]{listOf(records, next, a.viewCallback)}, nil
+	})
+
+	huma.Register(a.api, huma.Operation{
 		OperationID: "get-callback", Method: http.MethodGet, Path: "/api/v1/callbacks/{id}", Tags: []string{"callbacks"},
 		Summary: "A callback and its attempts", Metadata: right(access.Read), Security: security, Errors: append([]int{http.StatusNotFound}, refusals...),
 	}, func(ctx context.Context, in *IDInput) (*output[callbackView], error) {
@@ -77,6 +100,19 @@ func (a *API) callbacks() {
 			return nil, a.problem(ctx, err)
 		}
 		return &output[callbackView]{a.viewCallback(record)}, nil
+	})
+
+	huma.Register(a.api, huma.Operation{
+		OperationID: "start-callback", Method: http.MethodPost, Path: "/api/v1/callbacks/{id}/start", Tags: []string{"callbacks"},
+		Summary: "Make the planned attempt now", Description: "Whatever the widget's hours. 409 if nothing is planned: the callback is over, or an attempt is being made.",
+		DefaultStatus: http.StatusAccepted, Metadata: right(access.Calls), Security: security,
+		Errors: append([]int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}, refusals...),
+	}, func(ctx context.Context, in *IDInput) (*output[acceptedView], error) {
+		started, err := a.c.Calls.StartNow(ctx, account(ctx), in.ID)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &output[acceptedView]{acceptedView{ID: started.ID, CallID: started.CallID, LogURL: a.logURL(started.CallID)}}, nil
 	})
 
 	huma.Register(a.api, huma.Operation{
