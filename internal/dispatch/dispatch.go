@@ -184,12 +184,16 @@ func (s *Service) accept(ctx context.Context, n *store.NewCallback, p callback.P
 	return answer, err
 }
 
-// begin makes the call known as live.
+// begin makes the call known as live. A call that waited for its widget to open
+// may be begun by two at once: the second gets ErrNotScheduled.
 func (s *Service) begin(callID string) (*attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
 		return nil, ErrDraining
+	}
+	if _, ok := s.live[callID]; ok {
+		return nil, ErrNotScheduled
 	}
 	a := &attempt{}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
