@@ -8,8 +8,8 @@ package callback
 // widget's value, then the server's default.
 type Packet struct {
 	Widget   string   `json:"widget,omitempty" doc:"The instrument the request came through; its settings are the packet's defaults"`
-	Managers Managers `json:"managers" doc:"Whom to call first: \"74951234567^101_79161234567\" (_ between managers, ^ before an extension), or a list"`
-	Client   string   `json:"client" doc:"The client's number in any usual spelling, ^ before an extension" example:"+79161234567"`
+	Managers Managers `json:"managers,omitempty" doc:"Whom to call first: \"74951234567^101_79161234567\" (_ between managers, ^ before an extension), or a list"`
+	Client   string   `json:"client,omitempty" required:"true" doc:"The client's number in any usual spelling, ^ before an extension" example:"+79161234567"`
 	DialMode string   `json:"dial_mode,omitempty" enum:"sequential,parallel" doc:"Default sequential"`
 
 	Greeting             string `json:"greeting,omitempty" doc:"What the manager hears first"`

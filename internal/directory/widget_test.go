@@ -81,7 +81,7 @@ func TestAWidgetIsFlatJSONAndReadsEachForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"name":"site-1","managers":[{"number":"+74951234567","extension":"12"},{"number":"101"}],"client":"","greeting":"Привет","voice_control":false,"client_delay_ms":0,` +
+	want := `{"name":"site-1","managers":[{"number":"+74951234567","extension":"12"},{"number":"101"}],"greeting":"Привет","voice_control":false,"client_delay_ms":0,` +
 		`"recall_intervals":["5m","15m","1h30m"],"recall_on":["client_busy","client_no_answer","manager_no_answer"],"rate_per_client":{"count":3,"per":"1m"}}`
 	if d := cmp.Diff(want, string(b)); d != "" {
 		t.Error(d)

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/invalid"
 	"github.com/perezvon/perezvon/internal/store"
@@ -24,6 +25,7 @@ type acceptedView struct {
 	ID     string `json:"id" doc:"Of the callback"`
 	CallID string `json:"call_id" doc:"Of its first call"`
 	LogURL string `json:"log_url" doc:"The call's log: a page for browsers, JSON for programs"`
+	Joined bool   `json:"joined,omitempty" doc:"The client has an open callback of the same widget; this is it, and nobody is called twice"`
 }
 
 type callbackView struct {
@@ -58,8 +60,10 @@ func (a *API) callbacks() {
 
 	create := packet.operation(huma.Operation{
 		OperationID: "create-callback", Method: http.MethodPost, Path: "/api/v1/callbacks", Tags: []string{"callbacks"},
-		Summary:       "Order a callback",
-		Description:   "Stored before it is answered. The managers are called, then the client; everything about the attempt is in the packet.",
+		Summary: "Order a callback",
+		Description: "Stored before it is answered. The managers are called, then the client; everything about the attempt is in the packet, or in the widget that it names. " +
+			"A client whom the widget's blacklist or rates keep out is acknowledged too: the call has ended as 711 (not_allowed) then, and its log says why. " +
+			"Outside the widget's hours the callback is scheduled for the next opening, or ends as 713 (expired) if that is later than start_within_s.",
 		DefaultStatus: http.StatusAccepted, Metadata: right(access.Calls), Security: security,
 		Errors: append([]int{http.StatusServiceUnavailable}, refusals...),
 	})
@@ -68,11 +72,7 @@ func (a *API) callbacks() {
 		if err != nil {
 			return nil, err
 		}
-		accepted, err := a.c.Calls.Accept(ctx, account(ctx), p, bytes.Clone(in.RawBody), in.IdempotencyKey)
-		if err != nil {
-			return nil, a.problem(ctx, err)
-		}
-		return &output[acceptedView]{acceptedView{accepted.ID, accepted.CallID, a.logURL(accepted.CallID)}}, nil
+		return a.accept(ctx, p, in)
 	})
 	packet.publish(a.api, create)
 
@@ -130,6 +130,19 @@ func (a *API) done(ctx context.Context, err error) error {
 		return a.problem(ctx, err)
 	}
 	return nil
+}
+
+// accept hands an order over and shows what became of it.
+func (a *API) accept(ctx context.Context, p callback.Packet, in *callbackInput) (*output[acceptedView], error) {
+	accepted, err := a.c.Calls.Accept(ctx, account(ctx), p, bytes.Clone(in.RawBody), in.IdempotencyKey)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &output[acceptedView]{a.viewAccepted(accepted)}, nil
+}
+
+func (a *API) viewAccepted(accepted dispatch.Accepted) acceptedView {
+	return acceptedView{ID: accepted.ID, CallID: accepted.CallID, LogURL: a.logURL(accepted.CallID), Joined: accepted.Joined}
 }
 
 // logURL is the address of a call's log.
