@@ -19,7 +19,7 @@ var ErrNotScheduled = store.ErrNotScheduled
 
 const (
 	// recallTick is how often planned attempts are looked for: one look at an
-	// index, docs/decisions/0007-recalls.md.
+	// index, docs/decisions/0008-recalls.md.
 	recallTick = 200 * time.Millisecond
 	// recallBatch is how many are begun together, in about one commit.
 	recallBatch = 100
@@ -77,29 +77,62 @@ func (s *Service) recallDue(ctx context.Context) (done int) {
 	return done
 }
 
-// recall starts the attempt, or moves it if its widget is closed.
+// recall starts the attempt, moves it if its widget is closed, or ends it if it
+// waited too long.
 func (s *Service) recall(ctx context.Context, r store.Recall, now time.Time) error {
+	var w directory.Widget // one that is always open
 	if r.Widget != "" {
+		var err error
 		// Its hours may have changed since the attempt was planned.
-		w, err := s.config.Store.Widget(ctx, r.Account, r.Widget)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
+		if w, err = s.config.Store.Widget(ctx, r.Account, r.Widget); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if next, closed := opening(w, now); closed {
-			return s.config.Store.MoveRecall(r, next)
+	}
+	next, closed := opening(w, now)
+	if r.CallID != "" {
+		switch late, err := s.late(ctx, r, next); {
+		case err != nil:
+			return err
+		case late:
+			return s.expire(r)
 		}
+	}
+	if closed {
+		return s.config.Store.MoveRecall(r, next)
 	}
 	_, err := s.begun(r)
 	return err
 }
 
-// opening is when the widget opens, if it is closed now and opens at all.
+// late tells that a first attempt would begin later than its packet lets it.
+func (s *Service) late(ctx context.Context, r store.Recall, begins time.Time) (bool, error) {
+	record, err := s.config.Store.Callback(ctx, r.Account, r.CallbackID)
+	if err != nil {
+		return false, err
+	}
+	within := record.Packet.StartWithinS
+	return within != nil && begins.Sub(record.CreatedAt) > time.Duration(*within)*time.Second, nil
+}
+
+// expire ends a first attempt that waited too long: 713. It takes it as one who
+// starts it, so that nobody does.
+func (s *Service) expire(r store.Recall) error {
+	if _, err := s.config.Store.StartRecall(r, r.CallID); err != nil {
+		return err
+	}
+	s.finish(r.CallID, call.Expired, "it could not begin within start_within_s")
+	return nil
+}
+
+// opening is when the widget opens, if it is closed now and opens at all, or now.
 func opening(w directory.Widget, now time.Time) (next time.Time, closed bool) {
 	if w.Hours.Open(now) {
 		return now, false
 	}
-	next = w.Hours.Next(now)
-	return next, !next.IsZero()
+	if next = w.Hours.Next(now); next.IsZero() {
+		return now, false
+	}
+	return next, true
 }
 
 // begun makes a planned attempt a call and starts it.

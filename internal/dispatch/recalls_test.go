@@ -372,6 +372,36 @@ func TestAFirstAttemptWaitsForTheOpening(t *testing.T) {
 	})
 }
 
+func TestAFirstAttemptThatWaitedTooLongEndsAs713(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		b := recalling(t)
+		within := 3600
+		wait := func() store.NewCallback {
+			n := storetest.NewCallback("+79160000001")
+			n.StartAt = time.Now().Add(50 * time.Minute)
+			n.Packet.StartWithinS = &within
+			if _, err := b.store.CreateCallback(n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		early := wait()
+		time.Sleep(55 * time.Minute) // the server is down
+		late := wait()
+		stop := b.recall(t)
+		b.waits(t, early.ID, callback.StateDone)
+		b.wants(t, early.ID, callback.StateDone, call.Completed)
+		stop()
+		time.Sleep(2 * time.Hour) // it is down again
+		b.recall(t)
+		b.waits(t, late.ID, callback.StateDone)
+		b.wants(t, late.ID, callback.StateDone, call.Expired)
+		if n := len(b.runner.attempts()); n != 1 {
+			t.Error(n, "attempts")
+		}
+	})
+}
+
 func TestManyThatAreDueLeaveRoomForNewOnes(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		b := newBench(t)

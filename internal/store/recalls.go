@@ -54,12 +54,18 @@ func (s *Store) endAttempt(ctx context.Context, tx *Tx, c call.Call, e *call.Eve
 		state = callback.StateCancelled
 	case widget == "", e.CancelRecalls:
 	default:
-		w, err := widgetIn(ctx, tx, c.Account, widget)
+		config, err := widgetIn(ctx, tx, c.Account, widget)
 		if errors.Is(err, ErrNotFound) {
 			break // removed meanwhile: nobody says when
 		}
 		if err != nil {
 			return err
+		}
+		w, err := decode[directory.Widget](widgets, config)
+		if err != nil {
+			// The end must be stored whatever somebody has done to the table.
+			s.log.Error("no recall is planned", "call", c.ID, "widget", widget, "error", err)
+			break
 		}
 		// From now, not from the event: a call that ended with its server is
 		// accounted for by the next.
@@ -71,17 +77,13 @@ func (s *Store) endAttempt(ctx context.Context, tx *Tx, c call.Call, e *call.Eve
 	return tx.run(ctx, endSQL, state, toNullMS(next), c.CallbackID)
 }
 
-// widgetIn reads the widget as the transaction sees it.
-func widgetIn(ctx context.Context, tx *Tx, account, name string) (w directory.Widget, err error) {
-	var config string
+// widgetIn is the widget's config as the transaction sees it.
+func widgetIn(ctx context.Context, tx *Tx, account, name string) (config string, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT config FROM widgets WHERE account_id = $1 AND name = $2`, account, name).Scan(&config)
 	if errors.Is(err, sql.ErrNoRows) {
-		return w, ErrNotFound
+		return "", ErrNotFound
 	}
-	if err != nil {
-		return w, err
-	}
-	return decode[directory.Widget](widgets, config)
+	return config, err
 }
 
 const dueSQL = `
