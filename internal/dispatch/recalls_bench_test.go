@@ -73,11 +73,11 @@ func dueAmongOthers(b *testing.B, s *store.Store) {
 		running.Go(func() { d.Recall(ctx) })
 		var waits []time.Duration
 		last := due[len(due)-1].At
-		for begin := time.Now(); r.count() < n; {
+		for r.count() < n {
 			if time.Now().After(last.Add(time.Minute)) {
 				b.Fatal(r.count(), "were started")
 			}
-			begin = time.Now()
+			begin := time.Now()
 			if err := s.Journal().Flush(ctx); err != nil {
 				b.Fatal(err)
 			}
