@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/perezvon/perezvon/internal/invalid"
@@ -91,6 +92,22 @@ func (m Managers) Turned(turn int64) Managers {
 		list = append(append(list, group[first:]...), group[:first]...)
 	}
 	return list
+}
+
+// groupOfFirst is the group that First puts its manager into.
+const groupOfFirst = "responsible"
+
+// First is the list with that manager (an operator's extension, or a number in
+// E.164) before all others, alone in his group, so that he is called before
+// anybody else whatever the dial_mode. Who is not on the list is not put there.
+func (m Managers) First(who string) Managers {
+	at := slices.IndexFunc(m, func(t ManagerTarget) bool { return t.Operator() == who || t.Number == who })
+	if at < 0 || who == "" {
+		return m
+	}
+	first := m[at]
+	first.Group = groupOfFirst
+	return append(Managers{first}, slices.Delete(slices.Clone(m), at, at+1)...)
 }
 
 // UnmarshalJSON takes the list of objects or the v.11 string. What it does

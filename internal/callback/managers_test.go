@@ -98,3 +98,19 @@ func TestManagersByGroupAndByTurn(t *testing.T) {
 		}
 	}
 }
+
+func TestTheResponsibleManagerIsCalledFirstAndAlone(t *testing.T) {
+	m := Managers{{Number: "101"}, {Number: "+74951234567", Extension: "1"}, {SIP: "103"}}
+	for who, want := range map[string]string{"": "101_+74951234567^1_103", "103": "103_101_+74951234567^1", "+74951234567": "+74951234567^1_101_103", "104": "101_+74951234567^1_103"} {
+		got := m.First(who)
+		if got.String() != want {
+			t.Errorf("%s: %s, want %s", who, got, want)
+		}
+		if moved := want != m.String(); moved != (len(got.Groups()) == 2) {
+			t.Errorf("%s: %d groups", who, len(got.Groups()))
+		}
+	}
+	if m.String() != "101_+74951234567^1_103" {
+		t.Error("the list itself was changed")
+	}
+}

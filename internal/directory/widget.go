@@ -25,7 +25,7 @@ type Widget struct {
 	callback.Packet
 
 	RoundRobin       bool `json:"round_robin,omitempty" doc:"Each request begins with the next of the widget's managers, within their group; managers of the packet are called as they come"`
-	ResponsibleFirst bool `json:"responsible_first,omitempty" doc:"A client who is known is called back by the manager who talked to them before"`
+	ResponsibleFirst bool `json:"responsible_first,omitempty" doc:"The manager who talked to the client last, if among the managers, is called before the others, alone"`
 
 	RecallIntervals []Duration   `json:"recall_intervals,omitempty" doc:"How long after each attempt the next one is made: [\"5m\", \"15m\", \"1h\"], or seconds; as many further attempts as there are intervals"`
 	RecallOn        []StatusName `json:"recall_on,omitzero" doc:"After which statuses, by slug or code. Default: the manager was not reached (701 to 704), the client was not reached (408, 480, 486, 503), the call was interrupted (712)"`

@@ -68,6 +68,20 @@ func judge(n *store.NewCallback, ordered callback.Packet, now time.Time) {
 	}
 }
 
+// responsible is who is to be called before the other managers: who talked to
+// the client last, if the widget wants that (responsible_first).
+func (s *Service) responsible(ctx context.Context, n *store.NewCallback) (string, error) {
+	if n.Widget == nil || !n.Widget.ResponsibleFirst {
+		return "", nil
+	}
+	client, _ := n.Packet.ClientNumber()
+	who, err := s.config.Store.TalkedTo(ctx, n.Account, client)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return who, nil
+}
+
 // startWithin is how long after its last event an order may be taken up by a
 // restarted server.
 func (s *Service) startWithin(o store.Order) time.Duration {

@@ -174,6 +174,9 @@ func (s *Service) accept(ctx context.Context, n *store.NewCallback, p callback.P
 		return store.Answered{}, err
 	}
 	judge(n, p, time.Now())
+	if n.First, err = s.responsible(ctx, n); err != nil {
+		return store.Answered{}, err
+	}
 	answer, err := s.config.Store.CreateCallback(*n)
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -58,7 +58,23 @@ func admit(ctx context.Context, tx *Tx, n NewCallback, client string, now time.T
 		a.packet.Managers = n.Packet.Managers.Turned(turn)
 		_, err = tx.ExecContext(ctx, `UPDATE widgets SET turn = turn + 1 WHERE account_id = $1 AND name = $2`, n.Account, n.Widget.Name)
 	}
+	a.packet.Managers = a.packet.Managers.First(n.First)
 	return a, err
+}
+
+const talkedToSQL = `
+	SELECT responsible FROM calls
+	WHERE account_id = $1 AND client = $2 AND joined_at IS NOT NULL AND responsible <> ''
+	ORDER BY started_at DESC, id DESC LIMIT 1`
+
+// TalkedTo is who talked to the client last: an operator's extension or the
+// number of a manager outside; "" if nobody has.
+func (s *Store) TalkedTo(ctx context.Context, account, client string) (who string, err error) {
+	err = s.reader.QueryRowContext(ctx, talkedToSQL, account, text(client)).Scan(&who)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return who, err
 }
 
 const openForSQL = `

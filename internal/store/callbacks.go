@@ -36,6 +36,8 @@ type NewCallback struct {
 	Widget *directory.Widget
 	// RoundRobin lets the managers begin with the next one of the widget.
 	RoundRobin bool
+	// First is the manager to call before the others, if he is one of them.
+	First string
 	// Verdict, if there is one, ends the call before it begins.
 	Verdict Verdict
 }
