@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/httpapi"
+	"github.com/perezvon/perezvon/internal/jobs"
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/store"
@@ -36,6 +38,15 @@ type tapes struct{ *recording.Archive }
 // Open implements scenario.Tapes.
 func (t tapes) Open(callID string) (scenario.Tape, error) { return t.Archive.Open(callID) }
 
+// Render is the archive's, in the words of jobs.
+func (t tapes) Render(ctx context.Context, callID string) (time.Duration, error) {
+	length, err := t.Archive.Render(ctx, callID)
+	if errors.Is(err, recording.ErrEmpty) {
+		err = jobs.ErrNothingRecorded
+	}
+	return length, err
+}
+
 // phoneStates tells the API what the engine knows.
 type phoneStates struct{ *sipengine.Engine }
 
@@ -43,7 +54,14 @@ type phoneStates struct{ *sipengine.Engine }
 func (p phoneStates) Trunk(name string) (httpapi.TrunkState, bool) {
 	for _, s := range p.TrunkStates() {
 		if s.Name == name {
-			return httpapi.TrunkState{Registered: &s.Registered, Healthy: &s.Healthy, Channels: s.Channels, Reason: s.LastError}, true
+			state := httpapi.TrunkState{Channels: s.Channels, Reason: s.LastError}
+			if s.Registers {
+				state.Registered = &s.Registered
+			}
+			if s.Asked {
+				state.Healthy = &s.Healthy
+			}
+			return state, true
 		}
 	}
 	return httpapi.TrunkState{}, false

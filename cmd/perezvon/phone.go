@@ -71,6 +71,13 @@ func (c *phoneCmd) Run(ctx context.Context) error {
 		_ = phone.Stop(stopping) // the process ends anyway
 	}()
 	fmt.Printf("phone at %s\n", phone.Addr())
+	if c.Password != "" {
+		if err := phone.WaitRegistered(ctx, 10*time.Second); err != nil {
+			fmt.Printf("not registered at %s, trying on: %v\n", c.Server, err)
+		} else {
+			fmt.Printf("registered at %s as %s\n", c.Server, c.User)
+		}
+	}
 	if c.Call == "" {
 		<-ctx.Done()
 		return nil
@@ -150,7 +157,7 @@ func soundNamed(name string) (*audio.Clip, error) {
 		if err != nil || f < 50 || f > 3800 {
 			return nil, fmt.Errorf("--play %q: want tone: and 50 to 3800 Hz", name)
 		}
-		return tone.Sine(f, 3*time.Second, 8000, 0.4), nil
+		return tone.Sine(f, 3*time.Second, 8000, 8000), nil
 	}
 	f, err := os.Open(name)
 	if err != nil {

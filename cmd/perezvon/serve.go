@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,6 +41,9 @@ type serveCmd struct {
 // --drain, ends the rest, and returns.
 func (c *serveCmd) Run(ctx context.Context) (err error) {
 	log := c.logger()
+	// The data folder holds passwords and conversations: what is made in it is
+	// nobody else's, whoever made the folder.
+	syscall.Umask(0o077)
 	if c.Engine != config.EngineSIP || c.AGI != "" {
 		return errors.New("--engine asterisk and --agi are not part of this version; leave them out")
 	}
@@ -58,11 +62,11 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	library := speech.New(filepath.Join(c.Data, "prompts"), speech.NewEspeak())
 	library.Logger = log
-	archive := recording.NewArchive(filepath.Join(c.Data, "recordings"), library)
+	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), library)}
 	calls := dispatch.New(dispatch.Config{
 		Store: db,
 		Runner: &scenario.Callbacks{
-			Engine: phones, Journal: db.Journal(), Tapes: tapes{archive}, Speech: library, Operators: db, Locations: db, Logger: log,
+			Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Logger: log,
 		},
 		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})
@@ -74,13 +78,13 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: archive.Render, Deliveries: hooks, Logger: log})
+	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: archive.Render, Discard: archive.Discard, Deliveries: hooks, Logger: log})
 	if err != nil {
 		return err
 	}
 	watch := metrics.New(versionName(), calls.Live, nil)
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, calls, phones, feed, archive, signer, backends{hooks, later}, watch, log)
+	api, err := c.api(ctx, db, calls, phones, feed, archive.Archive, signer, backends{hooks, later}, watch, log)
 	if err != nil {
 		return err
 	}
@@ -134,6 +138,9 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 	if err != nil {
 		return nil, err
 	}
+	if host == "" { // ":5060", as listeners are often written
+		host, c.SIP = "0.0.0.0", "0.0.0.0"+c.SIP
+	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
 		return nil, fmt.Errorf("--sip %s: the host must be an IP address: %w", c.SIP, err)
@@ -143,6 +150,7 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 		Ports:        stream.NewPorts(stream.SystemNet(), ip, c.RTPPorts.Low, c.RTPPorts.High),
 		Directory:    account{db, directory.DefaultAccount},
 		Phones:       registrar.File(filepath.Join(c.Data, "phones.json")),
+		Ledger:       filepath.Join(c.Data, "calls.jsonl"),
 		MediaTimeout: c.MediaTimeout,
 		UserAgent:    "Perezvon " + versionName(),
 		Logger:       log,

@@ -192,7 +192,7 @@ func (c *carrier) take(ctx context.Context, leg telephony.Leg) {
 	defer c.talking.Add(-1)
 	stop := context.AfterFunc(c.over, func() { leg.Hangup(0) })
 	defer stop()
-	_ = leg.Play(ctx, telephony.Prompt{Clip: tone.Sine(440, time.Second, 8000, 0.3), Loop: true}) // until the call ends
+	_ = leg.Play(ctx, telephony.Prompt{Clip: tone.Sine(440, time.Second, 8000, 8000), Loop: true}) // until the call ends
 }
 
 func (c *carrier) becomeTrunk(ctx context.Context, srv *serverproc.Process, codec media.Codec) error {

@@ -28,7 +28,7 @@ const (
 	Joined           Type = "joined"            // leg, other
 	Parted           Type = "parted"            // leg, other, reason
 	Ended            Type = "call.ended"        // status, reason, reschedule, cancel_recalls, next_attempt_at
-	RecordingState   Type = "recording"         // recording (rendering, ready, failed), duration_s, reason
+	RecordingState   Type = "recording"         // recording (ready, failed, none), duration_s, reason
 	Note             Type = "note"              // reason: a decision or a trouble worth telling
 )
 

@@ -171,7 +171,7 @@ func (d Demo) phones(ctx context.Context, srv *serverproc.Process) (m, c *person
 	if err != nil {
 		return nil, nil, fmt.Errorf("manager's phone: %w", err)
 	}
-	return m, c, m.waitRegistered(ctx)
+	return m, c, m.WaitRegistered(ctx, 10*time.Second)
 }
 
 // follow prints the timeline until the call has ended and its recording is
@@ -229,25 +229,6 @@ func (d Demo) conclude(ctx context.Context, srv *serverproc.Process, accepted ap
 	}
 	fmt.Fprintf(d.Out, "Look at it %s\n", link.PageURL)
 	return nil
-}
-
-// waitRegistered waits until the manager's phone is known to the server.
-func (p *person) waitRegistered(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("the phone was not registered within 10 s"))
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		ok, trouble := p.Registered()
-		if ok {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w (%s)", context.Cause(ctx), trouble)
-		}
-	}
 }
 
 // person is a telephone and somebody who picks it up.

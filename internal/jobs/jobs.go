@@ -30,8 +30,12 @@ const (
 type Config struct {
 	Store *store.Store
 	// Render makes the recording of a call from its tape and tells how long it
-	// is. It may be called again for a call whose rendering was cut short.
+	// is; ErrNothingRecorded where there is nothing to make it of. It may be
+	// called again for a call whose rendering was cut short.
 	Render func(ctx context.Context, callID string) (time.Duration, error)
+	// Discard removes the tape of a call whose recording is known to be ready.
+	// Default: tapes are kept.
+	Discard func(callID string) error
 	// Renderers is how many recordings are rendered at once. Rendering takes
 	// all of a processor that calls want too. Default DefaultRenderers.
 	Renderers int
@@ -68,7 +72,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{log: c.Logger, store: c.Store, deliveries: c.Deliveries, stopping: make(chan struct{})}
 	workers := river.NewWorkers()
-	river.AddWorker(workers, &renderer{log: c.Logger, store: c.Store, render: c.Render})
+	river.AddWorker(workers, &renderer{log: c.Logger, store: c.Store, render: c.Render, discard: c.Discard})
 	queues := map[string]river.QueueConfig{renderQueue: {MaxWorkers: c.Renderers}}
 	if c.Deliveries != nil {
 		river.AddWorker(workers, &deliverer{service: s})

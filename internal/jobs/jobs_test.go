@@ -98,6 +98,53 @@ func triedAgain(t *testing.T, s *store.Store) {
 	}
 }
 
+// The tape goes only when the recording is known to be ready; a call on which
+// nobody was heard has no recording, and is not tried again.
+func TestTheTapeGoesOnceTheRecordingIsReady(t *testing.T) {
+	s := storetest.Open(t)
+	events := s.Journal().Subscribe(t.Context())
+	var nothing atomic.Bool
+	discarded := make(chan string, 2)
+	j, err := jobs.New(t.Context(), jobs.Config{
+		Store: s, Poll: 100 * time.Millisecond,
+		Render: func(context.Context, string) (time.Duration, error) {
+			if nothing.Load() {
+				return 0, jobs.ErrNothingRecorded
+			}
+			return time.Second, nil
+		},
+		Discard: func(id string) error {
+			if c, err := s.Call(t.Context(), storetest.Mine, id); err != nil || c.Recording != call.RecordingReady {
+				t.Errorf("discarded in state %q, %v", c.Recording, err)
+			}
+			discarded <- id
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, j)
+	id := recorded(t, s)
+	if e := outcome(t, events, id); e.Recording != call.RecordingReady {
+		t.Errorf("got %+v", e)
+	}
+	if got := <-discarded; got != id {
+		t.Errorf("discarded %s, want %s", got, id)
+	}
+	nothing.Store(true)
+	id = recorded(t, s)
+	if e := outcome(t, events, id); e.Recording != call.RecordingNone || e.Reason == "" {
+		t.Errorf("got %+v", e)
+	}
+	if len(discarded) > 0 {
+		t.Error("a tape without a recording was discarded")
+	}
+}
+
 func TestACallWithoutARecordingIsNotRendered(t *testing.T) {
 	s := storetest.Open(t)
 	events := s.Journal().Subscribe(t.Context())

@@ -20,6 +20,10 @@ const (
 	renderTimeout  = 15 * time.Minute
 )
 
+// ErrNothingRecorded means that nobody was heard on the call, so that it has no
+// recording.
+var ErrNothingRecorded = errors.New("nothing was recorded")
+
 // RenderRecording asks for the recording of a call. There is one for a call.
 type RenderRecording struct {
 	Account string `json:"account"`
@@ -42,9 +46,10 @@ func (RenderRecording) InsertOpts() river.InsertOpts {
 type renderer struct {
 	river.WorkerDefaults[RenderRecording]
 
-	log    *slog.Logger
-	store  *store.Store
-	render func(ctx context.Context, callID string) (time.Duration, error)
+	log     *slog.Logger
+	store   *store.Store
+	render  func(ctx context.Context, callID string) (time.Duration, error)
+	discard func(callID string) error // nil: tapes are kept
 }
 
 // NextRetry waits 1 s, 4 s, 16 s, 64 s.
@@ -68,7 +73,9 @@ func (w *renderer) Work(ctx context.Context, job *river.Job[RenderRecording]) er
 	length, err := w.safely(ctx, id)
 	switch {
 	case err == nil:
-		e.DurationS = length.Round(time.Millisecond).Seconds()
+		e.DurationS = float64(length.Round(time.Millisecond).Milliseconds()) / 1000
+	case errors.Is(err, ErrNothingRecorded):
+		e.Recording, e.Reason, err = call.RecordingNone, err.Error(), nil
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return river.JobSnooze(time.Second) // the server stops: this was no try
 	case job.Attempt < job.MaxAttempts:
@@ -79,7 +86,16 @@ func (w *renderer) Work(ctx context.Context, job *river.Job[RenderRecording]) er
 		e.Recording, e.Reason = call.RecordingFailed, err.Error()
 	}
 	w.store.Journal().Append(e)
-	return errors.Join(err, w.store.Journal().Flush(context.WithoutCancel(ctx)))
+	if err := errors.Join(err, w.store.Journal().Flush(context.WithoutCancel(ctx))); err != nil {
+		return err
+	}
+	// Only now: until the outcome is stored the tape may be wanted again.
+	if e.Recording == call.RecordingReady && w.discard != nil {
+		if err := w.discard(id); err != nil {
+			w.log.Warn("the tape of a finished recording stays", "call", id, "error", err)
+		}
+	}
+	return nil
 }
 
 // safely turns a panic into an error, so that it is counted as one.

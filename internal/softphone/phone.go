@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/media/stream"
@@ -91,9 +92,31 @@ func (p *Phone) Call(ctx context.Context, number string) (telephony.Leg, error) 
 	return p.engine.Dial(ctx, telephony.Dial{Leg: "phone", Trunk: route, Number: number})
 }
 
-// Registered tells whether the server has accepted the registration, and why
-// not.
-func (p *Phone) Registered() (ok bool, trouble string) {
+// WaitRegistered waits until the server has accepted the registration. Where it
+// has not within d, the error says why; the phone goes on trying.
+func (p *Phone) WaitRegistered(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, d, fmt.Errorf("no registration within %s", d))
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, trouble := p.registered()
+		if ok {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if trouble != "" {
+				return fmt.Errorf("%w: %s", context.Cause(ctx), trouble)
+			}
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// registered tells whether the registration stands, and what is wrong with it.
+func (p *Phone) registered() (ok bool, trouble string) {
 	for _, s := range p.engine.TrunkStates() {
 		if s.Name == route {
 			return s.Registered, s.LastError

@@ -86,14 +86,16 @@ type Info struct {
 	Trunk string
 	// Codec is what the leg speaks, NoCodec before the answer.
 	Codec media.Codec
-	// CallID is the SIP Call-ID or the channel name, for the logs.
-	CallID string
+	// CallID is the SIP Call-ID or the channel name, for the logs and to find
+	// the leg in a capture. Call is what Dial.Call said.
+	CallID, Call string
 }
 
 // Dial is an order to call somebody. Exactly one of Operator and Trunk is set.
 type Dial struct {
-	// Leg is the name the leg will have within its call.
-	Leg string
+	// Call is the identifier of the call, for the logs; Leg the name the leg
+	// will have within it.
+	Call, Leg string
 	// Operator is the extension to call on all its registered phones; the
 	// first phone to answer wins, the rest are cancelled.
 	Operator string

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,13 +23,15 @@ func (s *Service) Follow(ctx context.Context, tx *store.Tx, c call.Call, e call.
 	}
 	var lanes []store.Lane
 	tell := func(kind, url string, message any) error {
-		body, err := json.Marshal(message)
-		if err != nil {
+		var body bytes.Buffer
+		encoder := json.NewEncoder(&body)
+		encoder.SetEscapeHTML(false) // people read these too
+		if err := encoder.Encode(message); err != nil {
 			return err
 		}
 		lane := store.Lane{Account: c.Account, CallID: c.ID, Kind: kind}
 		lanes = append(lanes, lane)
-		return tx.AddDelivery(ctx, store.Delivery{Lane: lane, ID: call.NewID(), Seq: e.Seq, URL: url, Body: body, CreatedAt: time.Now()})
+		return tx.AddDelivery(ctx, store.Delivery{Lane: lane, ID: call.NewID(), Seq: e.Seq, URL: url, Body: bytes.TrimSuffix(body.Bytes(), []byte("\n")), CreatedAt: time.Now()})
 	}
 	if t.log != "" && e.Type == call.Created {
 		if err := tell(KindLog, t.log, s.log(c)); err != nil {
@@ -52,10 +55,10 @@ func (s *Service) Follow(ctx context.Context, tx *store.Tx, c call.Call, e call.
 	return lanes, nil
 }
 
-// isResult: the call is over, or its recording is.
+// isResult: the call is over, or it is settled what became of its recording
+// (which may be that nobody was heard and there is none).
 func isResult(e call.Event) bool {
-	return e.Type == call.Ended ||
-		e.Type == call.RecordingState && (e.Recording == call.RecordingReady || e.Recording == call.RecordingFailed)
+	return e.Type == call.Ended || e.Type == call.RecordingState && e.Recording != call.RecordingRendering
 }
 
 // targets are remembered while the call lives: the packet never changes.

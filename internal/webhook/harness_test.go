@@ -132,8 +132,8 @@ func newService(t testing.TB, s *store.Store, client *http.Client) *webhook.Serv
 	return w
 }
 
-// work lets River's jobs send, until the test ends.
-func work(t *testing.T, s *store.Store, w *webhook.Service) *jobs.Service {
+// work lets River's jobs send. The test stops them.
+func work(t *testing.T, s *store.Store, w jobs.Deliveries) *jobs.Service {
 	t.Helper()
 	j, err := jobs.New(t.Context(), jobs.Config{Store: s, Deliveries: w, Poll: 100 * time.Millisecond})
 	if err != nil {

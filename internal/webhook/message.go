@@ -34,9 +34,9 @@ func (s *Service) log(c call.Call) logMessage {
 // eventMessage goes to events_url: the event as the log shows it, and the
 // callback it belongs to.
 type eventMessage struct {
-	call.Event
-	At string `json:"at"` // takes the place of Event's: always three digits
 	ID string `json:"id"` // of the callback
+	At string `json:"at"` // takes the place of Event's: always three digits
+	call.Event
 }
 
 func event(c call.Call, e call.Event) eventMessage {
@@ -50,7 +50,7 @@ type statusMessage struct {
 	ID      string `json:"id"` // of the callback
 	Attempt int    `json:"attempt"`
 	// Revision is 1 at the end of the call and grows when the same result is
-	// told again with a recording that is ready, or has failed.
+	// told again because it is settled what became of the recording.
 	Revision int         `json:"revision"`
 	Status   call.Status `json:"status"`
 	Reason   string      `json:"reason,omitempty"`

@@ -2,6 +2,8 @@ package webhook_test
 
 import (
 	"bytes"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -90,9 +92,10 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 func TestTLSIsVerifiedAndAnswersAreLimited(t *testing.T) {
 	r := newReceiver()
-	untrusted := httptest.NewTLSServer(r)
+	untrusted := httptest.NewUnstartedServer(r)
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains of us
+	untrusted.StartTLS()
 	defer untrusted.Close()
-	untrusted.Config.ErrorLog = nil
 	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for {
 			if _, err := w.Write(bytes.Repeat([]byte("x"), 1<<16)); err != nil {
@@ -116,7 +119,7 @@ func TestTLSIsVerifiedAndAnswersAreLimited(t *testing.T) {
 	n = create(t, s, endless.URL)
 	add(t, s, n.CallID, call.Event{Type: call.Note})
 	begin := time.Now()
-	drain(t, w, lane(n, webhook.KindEvent))
+	drain(t, s, w, lane(n, webhook.KindEvent))
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("two endless answers took %v", took)
 	}

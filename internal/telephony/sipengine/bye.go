@@ -22,6 +22,7 @@ func (l *leg) part(d *dialog) {
 // answered and who has not acknowledged yet must not get a BYE before its ACK
 // (§15), so that is waited for.
 func (l *leg) bye(d *dialog) {
+	defer d.drop()
 	l.awaitAcks(d)
 	ctx, cancel := context.WithTimeout(context.Background(), finalWait)
 	defer cancel()

@@ -118,7 +118,7 @@ func (e *Engine) routeTrunk(ctx context.Context, d telephony.Dial, r *race, refu
 
 // attempt makes a leg and completes its INVITE.
 func (e *Engine) attempt(r *race, req *sip.Request, h hop, info telephony.Info, codecs []media.Codec) (*attempt, error) {
-	info.CallID = uuid.NewString()
+	info.CallID, info.Call = uuid.NewString(), r.order.Call
 	l, err := e.newLeg(r.order.Leg, info, r.sounds)
 	if err != nil {
 		return nil, err

@@ -31,6 +31,9 @@ type dialog struct {
 	// user is our user in Contact. login answers a challenge inside the dialog.
 	user  string
 	login login
+	trunk string // whose login it is
+	// called is the address that our INVITE went to; empty: they called us.
+	called string
 
 	inbox mailbox
 
@@ -38,6 +41,7 @@ type dialog struct {
 	target    sip.Uri // the far end's Contact, newest
 	seq       uint32  // of our last request
 	canUpdate bool    // the far end's Allow names UPDATE
+	kept      bool    // the ledger has it
 }
 
 // login is what a challenge is answered with; no username: it is not.
@@ -54,6 +58,7 @@ func (e *Engine) dialogFromResponse(invite *sip.Request, res *sip.Response, l lo
 		login:  l,
 		seq:    invite.CSeq().SeqNo,
 		target: *invite.Recipient.Clone(),
+		called: invite.Destination(),
 	}
 	d.id = dialogID{invite.CallID().Value(), tag(d.local.Params), tag(d.remote.Params)}
 	if c := invite.Contact(); c != nil {
@@ -106,6 +111,7 @@ func (d *dialog) refresh(m sip.Message) {
 	if len(m.GetHeaders("Allow")) > 0 {
 		d.canUpdate = lists(m, "UPDATE", "Allow")
 	}
+	d.note()
 }
 
 // next is the address of the next hop (RFC 3261 §12.2.1.1): the first route,
@@ -141,11 +147,16 @@ func hidden(host string, seen netip.Addr) bool {
 // request makes a request inside the dialog with the next CSeq (RFC 3261
 // §12.2.1.1).
 func (d *dialog) request(method sip.RequestMethod) *sip.Request {
+	return d.numbered(method, d.nextSeq(0))
+}
+
+// nextSeq takes the next CSeq, least or more.
+func (d *dialog) nextSeq(least uint32) uint32 {
 	d.mu.Lock()
-	d.seq++
-	seq := d.seq
-	d.mu.Unlock()
-	return d.numbered(method, seq)
+	defer d.mu.Unlock()
+	d.seq = max(d.seq+1, least)
+	d.note()
+	return d.seq
 }
 
 // numbered makes a request with a CSeq of the caller's choice: an ACK has its
@@ -191,10 +202,7 @@ func (d *dialog) send(ctx context.Context, req *sip.Request) (*sip.Response, err
 	if err != nil {
 		return res, nil //nolint:nilerr // a challenge that cannot be met is the answer
 	}
-	d.mu.Lock()
-	d.seq = max(d.seq, fresh.CSeq().SeqNo)
-	fresh.CSeq().SeqNo = d.seq
-	d.mu.Unlock()
+	fresh.CSeq().SeqNo = d.nextSeq(fresh.CSeq().SeqNo)
 	return d.e.transact(ctx, fresh)
 }
 

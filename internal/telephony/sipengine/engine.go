@@ -7,7 +7,8 @@
 //
 // A reader who follows a call out begins with dial.go and invite.go; a call in
 // with serve.go, inbound.go and answer.go; what happens in a call that stands is in
-// indialog.go, reinvite.go, timer.go and bye.go.
+// indialog.go, reinvite.go, timer.go and bye.go; what outlives a killed process in
+// ledger.go and restart.go.
 package sipengine
 
 import (
@@ -44,6 +45,7 @@ type Engine struct {
 	transport     *sip.TransportLayer
 	transactions  *sip.TransactionLayer
 	sockets       []interface{ Close() error }
+	ledger        *ledger
 	loops         sync.WaitGroup // the transport's read loops
 
 	// life ends when Stop begins.
@@ -59,6 +61,7 @@ type Engine struct {
 	mu      sync.Mutex
 	dialogs map[dialogID]*leg
 	legs    map[*leg]struct{}
+	orphans map[string]*orphan // by Call-ID
 }
 
 var _ telephony.Engine = (*Engine)(nil)
@@ -80,7 +83,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.New("sipengine: Ports and Directory must be set")
 	}
 	setGlobals()
-	e := &Engine{cfg: cfg.withDefaults(), dialogs: make(map[dialogID]*leg), legs: make(map[*leg]struct{})}
+	e := &Engine{cfg: cfg.withDefaults(), dialogs: make(map[dialogID]*leg), legs: make(map[*leg]struct{}), orphans: make(map[string]*orphan)}
 	e.log = e.cfg.Logger
 	e.life, e.stop = context.WithCancelCause(context.Background())
 	e.tasks.drained, e.gone = make(chan struct{}), make(chan struct{})
@@ -91,7 +94,8 @@ func New(cfg Config) (*Engine, error) {
 }
 
 // Start opens the sockets, loads the trunks and begins to serve. It does not
-// wait for trunks to register.
+// wait for trunks to register, nor for the end of the calls that a killed
+// process left (see Config.Ledger).
 func (e *Engine) Start(ctx context.Context) error {
 	e.transport = sip.NewTransportLayer(net.DefaultResolver, sip.NewParser(), e.cfg.TLS,
 		sip.WithTransportLayerLogger(quiet(e.log)))
@@ -99,6 +103,11 @@ func (e *Engine) Start(ctx context.Context) error {
 		sip.WithTransactionLayerLogger(quiet(e.log)),
 		sip.WithTransactionLayerUnhandledResponseHandler(e.onStrayResponse))
 	e.transactions.OnRequest(e.onRequest)
+	var left []entry
+	var err error
+	if e.ledger, left, err = openLedger(e.cfg.Ledger, e.log); err != nil {
+		return err
+	}
 	if err := e.listen(); err != nil {
 		e.close()
 		return err
@@ -109,6 +118,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	e.phones.Start(e.life)
 	e.trunks.Start(e.life)
+	e.endLeft(left)
 	if e.cfg.MediaTimeout > 0 {
 		e.tasks.run(e.sweep)
 	}
@@ -154,12 +164,14 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return err
 }
 
-// close ends transactions and sockets and waits for the read loops.
+// close ends transactions and sockets and waits for the read loops. What was
+// not said by then stays in the ledger.
 func (e *Engine) close() {
 	e.closing.Do(func() {
 		e.using.Lock()
 		close(e.gone)
 		e.using.Unlock()
+		e.ledger.close()
 		e.transactions.Close()
 		for _, s := range e.sockets {
 			_ = s.Close() // nothing can be done about it
@@ -219,6 +231,7 @@ func (e *Engine) forget(l *leg) {
 
 // forgetDialog ends what enterDialog began.
 func (e *Engine) forgetDialog(d *dialog) {
+	d.drop()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.dialogs, d.id)

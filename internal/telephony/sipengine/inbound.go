@@ -95,7 +95,7 @@ func (e *Engine) inboundLeg(req *sip.Request, tx *sip.ServerTx, c caller) (*leg,
 	d := e.dialogFromRequest(req, l.in.tag, req.Recipient.User)
 	d.behindNAT = c.trunk == nil
 	if c.trunk != nil {
-		d.login = login{c.trunk.Username, c.trunk.Password}
+		d.login, d.trunk = login{c.trunk.Username, c.trunk.Password}, c.trunk.Name
 	}
 	l.describe(d.way, codecs)
 	l.mu.Lock()

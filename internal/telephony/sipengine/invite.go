@@ -47,6 +47,7 @@ type attempt struct {
 
 	phase telephony.Phase
 	early string // To tag whose description is in force before the answer
+	given bool   // up, and seen to in the background
 
 	mu   sync.Mutex
 	acks map[string]*sip.Request // the ACK of each 2xx, by its To tag
@@ -56,6 +57,14 @@ type attempt struct {
 // It gives up when ctx ends; the far end never rings on.
 func (a *attempt) run(ctx context.Context) *telephony.DialError {
 	a.phase, a.acks = telephony.PhaseTrying, make(map[string]*sip.Request)
+	failure := a.invite(ctx)
+	if !a.given {
+		a.forget()
+	}
+	return failure
+}
+
+func (a *attempt) invite(ctx context.Context) *telephony.DialError {
 	for range triesMax {
 		res, failure := a.send(ctx)
 		switch {
@@ -140,6 +149,7 @@ func again(req *sip.Request) *sip.Request {
 // send sends the INVITE and waits for its final response.
 func (a *attempt) send(ctx context.Context) (*sip.Response, *telephony.DialError) {
 	req := a.req
+	a.keep()
 	tx, err := a.e.begin(ctx, req)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -162,10 +172,11 @@ func (a *attempt) send(ctx context.Context) (*sip.Response, *telephony.DialError
 			a.provisional(res)
 		case <-tx.Done():
 			code := sip.StatusServiceUnavailable
-			if errors.Is(tx.Err(), sip.ErrTransactionTimeout) {
+			err := outcome(tx)
+			if errors.Is(err, sip.ErrTransactionTimeout) {
 				code = sip.StatusRequestTimeout
 			}
-			return nil, a.fail(code, "No Response", tx.Err())
+			return nil, a.fail(code, "No Response", err)
 		case <-trying.C:
 			a.abandon(tx, req, heard, nil)
 			return nil, a.fail(sip.StatusRequestTimeout, "No Response", errNoAnswer)
@@ -226,7 +237,8 @@ func (a *attempt) accepted(res *sip.Response) *telephony.DialError {
 func (a *attempt) acknowledge(res *sip.Response) *dialog {
 	req := a.req
 	d := a.e.dialogFromResponse(req, res, a.login)
-	d.behindNAT = a.behindNAT
+	d.behindNAT, d.trunk = a.behindNAT, a.trunk
+	d.keep()
 	ack := d.numbered(sip.ACK, req.CSeq().SeqNo)
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
 		for _, h := range req.GetHeaders(name) {
@@ -269,12 +281,14 @@ func (a *attempt) hangUp(res *sip.Response) {
 // §9.1: not before its first provisional response), and if it answers all the
 // same it is hung up.
 func (a *attempt) abandon(tx sip.ClientTransaction, req *sip.Request, heard bool, cause error) {
-	if !a.e.tasks.run(func() { a.reap(tx, req, heard, cause) }) {
+	a.given = a.e.tasks.run(func() { a.reap(tx, req, heard, cause) })
+	if !a.given {
 		tx.Terminate()
 	}
 }
 
 func (a *attempt) reap(tx sip.ClientTransaction, req *sip.Request, heard bool, cause error) {
+	defer a.forget()
 	limit := time.NewTimer(finalWait)
 	defer limit.Stop()
 	cancel := func() {
@@ -311,23 +325,33 @@ func (a *attempt) reap(tx sip.ClientTransaction, req *sip.Request, heard bool, c
 	}
 }
 
-// cancelOf is the CANCEL of an INVITE (RFC 3261 §9.1): its Request-URI, its
-// topmost Via, its headers of identity, its route.
+// cancelOf is the CANCEL of an INVITE (RFC 3261 §9.1).
 func (e *Engine) cancelOf(invite *sip.Request, cause error) *sip.Request {
-	req := sip.NewRequest(sip.CANCEL, invite.Recipient)
+	req := likeness(invite, sip.CANCEL, invite.To())
+	switch {
+	case errors.Is(cause, errElsewhere):
+		// So that the phone does not count a missed call (RFC 3326 §2).
+		req.AppendHeader(sip.NewHeader("Reason", `SIP;cause=200;text="Call completed elsewhere"`))
+	case errors.Is(cause, errRestarted):
+		req.AppendHeader(sip.NewHeader("Reason", restarted))
+	}
+	e.prepare(req, hop{transport: invite.Transport(), addr: invite.Destination()})
+	return req
+}
+
+// likeness is a request of the same hop as an INVITE, and matched by it: a
+// CANCEL, the ACK of a refusal (RFC 3261 §9.1, §17.1.1.3). It has the INVITE's
+// Request-URI, topmost Via, headers of identity and route.
+func likeness(invite *sip.Request, method sip.RequestMethod, called *sip.ToHeader) *sip.Request {
+	req := sip.NewRequest(method, *invite.Recipient.Clone())
 	req.AppendHeader(invite.Via().Clone())
 	sip.CopyHeaders("Route", invite, req)
-	from, to := cloneFrom(invite.From()), cloneTo(invite.To())
+	from, to := cloneFrom(invite.From()), cloneTo(called)
 	callID := *invite.CallID()
 	req.AppendHeader(&from)
 	req.AppendHeader(&to)
 	req.AppendHeader(&callID)
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: sip.CANCEL})
-	if errors.Is(cause, errElsewhere) {
-		// So that the phone does not count a missed call (RFC 3326 §2).
-		req.AppendHeader(sip.NewHeader("Reason", `SIP;cause=200;text="Call completed elsewhere"`))
-	}
-	e.prepare(req, hop{transport: invite.Transport(), addr: invite.Destination()})
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: method})
 	return req
 }
 
@@ -359,6 +383,12 @@ func (a *attempt) fail(code int, words string, err error) *telephony.DialError {
 // otherwise.
 func (e *Engine) onStrayResponse(res *sip.Response) {
 	cseq, from, to, callID := res.CSeq(), res.From(), res.To(), res.CallID()
+	if cseq != nil && callID != nil && cseq.MethodName == sip.INVITE {
+		if o := e.orphan(callID.Value()); o != nil {
+			o.take(res)
+			return
+		}
+	}
 	if !res.IsSuccess() || cseq == nil || cseq.MethodName != sip.INVITE || from == nil || to == nil || callID == nil {
 		return
 	}

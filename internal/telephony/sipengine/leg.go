@@ -50,7 +50,7 @@ type leg struct {
 func (e *Engine) newLeg(id string, info telephony.Info, sounds chan *leg) (*leg, error) {
 	l := &leg{
 		e: e, id: id, info: info, operator: info.Operator,
-		log:     e.log.With("leg", id, "sip", info.CallID),
+		log:     e.log.With("call", info.Call, "leg", id, "sip", info.CallID),
 		digits:  telephony.NewDigits(),
 		release: func() {},
 		acks:    make(map[uint32]*unacked),
@@ -171,8 +171,12 @@ func (l *leg) begin(d *dialog) bool {
 		l.mu.Unlock()
 		return false
 	}
-	l.dialog, l.since = d, time.Now()
+	if l.dialog != d { // a call in has it, and is read by requests that found it
+		l.dialog = d
+	}
+	l.since = time.Now()
 	l.info.Codec = l.offers.chosen.Codec
+	d.keep() // here, so that an end at the same time drops it afterwards
 	l.mu.Unlock()
 	l.e.enterDialog(l, d)
 	return true

@@ -37,6 +37,11 @@ type Config struct {
 	// Phones keeps the registered phones over a restart, e.g. a registrar.File.
 	// nil: a restart forgets them until they register anew.
 	Phones registrar.Keeper
+	// Ledger is the path of a file that tells the next engine which calls this
+	// one could not end, because its process was killed: it cancels those that
+	// rang and hangs up those that stood. The directory must exist. Empty:
+	// after a crash the phones are left to their own timers.
+	Ledger string
 	// Handler takes calls that come in, each in a goroutine of its own. ctx
 	// ends with the leg. When Handler returns the leg is ended: refused with
 	// 603 if it was not answered. nil: calls in are refused with 480.

@@ -54,6 +54,7 @@ type world struct {
 	*testing.T
 	network *mediatest.Network
 	people  *people
+	config  Config
 	engine  *Engine
 	calls   chan telephony.Leg // what came in; Handler holds each until it ends
 }
@@ -77,7 +78,15 @@ func newWorld(t *testing.T, change ...func(*Config, *people)) *world {
 	for _, f := range change {
 		f(&c, w.people)
 	}
-	e, err := New(c)
+	w.config = c
+	w.start()
+	return w
+}
+
+// start starts an engine as the world is configured; it is stopped with the test.
+func (w *world) start() {
+	t := w.T
+	e, err := New(w.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +106,6 @@ func newWorld(t *testing.T, change ...func(*Config, *people)) *world {
 			t.Errorf("%d legs and %d dialogs are left", len(e.legs), len(e.dialogs))
 		}
 	})
-	return w
 }
 
 // dialled is what Dial came to.

@@ -195,10 +195,7 @@ func (l *leg) reinvite(ctx context.Context, d *dialog) (*sip.Response, error) {
 		if err != nil {
 			return res, nil //nolint:nilerr // a challenge that cannot be met is the answer
 		}
-		d.mu.Lock()
-		d.seq++
-		fresh.CSeq().SeqNo = d.seq
-		d.mu.Unlock()
+		fresh.CSeq().SeqNo = d.nextSeq(0)
 		req = fresh
 	}
 }
@@ -226,7 +223,7 @@ func (l *leg) inviteOnce(ctx context.Context, d *dialog, req *sip.Request) (*sip
 			}
 			return res, nil
 		case <-tx.Done():
-			return nil, tx.Err()
+			return nil, outcome(tx)
 		case <-ctx.Done():
 			tx.Terminate()
 			return nil, context.Cause(ctx)

@@ -131,11 +131,17 @@ func (e *Engine) transact(ctx context.Context, req *sip.Request) (*sip.Response,
 				return res, nil
 			}
 		case <-tx.Done():
-			return nil, tx.Err()
+			return nil, outcome(tx)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// outcome is why a transaction is over. One that was closed with the engine
+// may not have noted it yet.
+func outcome(tx sip.ClientTransaction) error {
+	return cmp.Or(tx.Err(), sip.ErrTransactionTerminated)
 }
 
 // write sends a message that has no transaction: an ACK of a 2xx.

@@ -70,7 +70,7 @@ func (t *Trunk) noteHealth(err error) {
 		t.optError = ""
 	} else {
 		t.missed++
-		t.optError = "options: " + err.Error()
+		t.optError = "OPTIONS: " + inWords(err)
 	}
 	after := t.missed
 	t.mu.Unlock()

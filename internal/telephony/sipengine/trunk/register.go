@@ -92,7 +92,7 @@ func (t *Trunk) noteRegistration(registered bool, err error) {
 	t.registered = registered
 	t.regError = ""
 	if err != nil {
-		t.regError = "register: " + err.Error()
+		t.regError = "REGISTER: " + inWords(err)
 	}
 	t.mu.Unlock()
 	switch {

@@ -5,6 +5,7 @@ package trunk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -20,6 +21,10 @@ import (
 // State is what is known of a trunk at a moment.
 type State struct {
 	Name string `json:"name"`
+	// Registers: it is to register with the carrier; Asked: it is asked for
+	// its health. Without these the two below say nothing.
+	Registers bool `json:"registers"`
+	Asked     bool `json:"asked"`
 	// Registered: the carrier took our registration and it has not run out.
 	// Always false for a trunk that does not register.
 	Registered bool `json:"registered"`
@@ -104,6 +109,14 @@ func (t *Trunk) Healthy() bool {
 	return t.missed < missesDown
 }
 
+// inWords is an error as an administrator reads it.
+func inWords(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	return err.Error()
+}
+
 // State is what is known of the trunk now.
 func (t *Trunk) State() State {
 	t.channels.mu.Lock()
@@ -111,7 +124,7 @@ func (t *Trunk) State() State {
 	t.channels.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := State{Name: t.Name, Registered: t.registered, Healthy: t.missed < missesDown, Channels: used}
+	s := State{Name: t.Name, Registers: t.Register, Asked: t.OptionsS > 0, Registered: t.registered, Healthy: t.missed < missesDown, Channels: used}
 	if t.missed > 0 {
 		s.LastError = t.optError
 	}

@@ -181,7 +181,7 @@ func TestAFailedRegistrationIsTriedAgainLaterEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tb, c := table(t, status(403), registering)
 		time.Sleep(time.Hour)
-		if s := tb.States()[0]; s.Registered || s.LastError != "register: 403 403" {
+		if s := tb.States()[0]; s.Registered || s.LastError != "REGISTER: 403 403" {
 			t.Errorf("%+v", s)
 		}
 		var at []float64
@@ -201,7 +201,7 @@ func TestAWrongPasswordIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tb, c := table(t, status(401, sip.NewHeader("WWW-Authenticate", `Digest realm="c", nonce="n"`)), registering)
 		time.Sleep(time.Second)
-		if s := tb.States()[0]; s.LastError != "register: 401 401: the credentials were rejected" {
+		if s := tb.States()[0]; s.LastError != "REGISTER: 401 401: the credentials were rejected" {
 			t.Errorf("%+v", s)
 		}
 		if n := len(c.log()); n != 2 {

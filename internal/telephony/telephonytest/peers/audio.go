@@ -166,19 +166,24 @@ func (a *Audio) take(b []byte) {
 	}
 }
 
-// send writes a packet every 20 ms.
+// send writes a packet every 20 ms. What a busy machine holds up goes out as
+// soon as it can, as from a phone behind a jittery network: the sound itself
+// has no gap.
 func (a *Audio) send() {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	next := time.Now()
 	header := rtp.Header{Version: 2, SSRC: uint32(a.port()), SequenceNumber: 1000, Timestamp: 5000}
 	var samples [packet]int16
 	var key keyPress
 	for phase := 0; ; phase += packet {
 		select {
-		case <-tick.C:
+		case <-due.C:
 		case <-a.stop:
 			return
 		}
+		next = next.Add(20 * time.Millisecond)
+		due.Reset(time.Until(next))
 		a.mu.Lock()
 		remote := a.remote
 		if remote.IsValid() && key.left == 0 && len(a.keys) > 0 {

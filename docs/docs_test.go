@@ -1,0 +1,122 @@
+package docs_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/config"
+	"github.com/perezvon/perezvon/internal/directory"
+)
+
+func page(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// needs fails for each row that the page's tables lack.
+func needs(t *testing.T, name string, rows ...string) {
+	t.Helper()
+	text := page(t, name)
+	for _, row := range rows {
+		if !strings.Contains(text, "\n| "+row) {
+			t.Errorf("%s lacks a row that begins with | %s", name, row)
+		}
+	}
+}
+
+// Every setting has a row with its default as the server has it.
+func TestInstallListsEverySetting(t *testing.T) {
+	defaults := reflect.ValueOf(config.Default())
+	var rows []string
+	for i := range defaults.NumField() {
+		row := fmt.Sprintf("`--%s` | |", defaults.Type().Field(i).Tag.Get("name"))
+		if v := defaults.Field(i); !v.IsZero() || v.Kind() == reflect.Bool {
+			row = strings.Replace(row, "| |", fmt.Sprintf("| `%v` |", v.Interface()), 1)
+		}
+		rows = append(rows, row)
+	}
+	needs(t, "install.md", rows...)
+}
+
+func TestCallbackListsEveryFieldStatusAndEvent(t *testing.T) {
+	rows := fields(reflect.TypeFor[callback.Packet]())
+	for _, s := range call.Statuses() {
+		rows = append(rows, fmt.Sprintf("%d | `%s` |", s.Code, s.Slug))
+	}
+	for _, e := range []call.Type{
+		call.Created, call.CallerIDChosen, call.Dialing, call.Progress, call.Ringing, call.Answered, call.DialFailed, call.DialCancelled,
+		call.LegEnded, call.PromptStarted, call.PromptEnded, call.DigitReceived, call.DigitsSent, call.KeyPressed, call.Waiting,
+		call.RecordingStarted, call.Joined, call.Parted, call.Ended, call.RecordingState, call.Note,
+	} {
+		rows = append(rows, fmt.Sprintf("`%s` |", e))
+	}
+	needs(t, "callback.md", rows...)
+}
+
+func TestTrunksListsEveryField(t *testing.T) {
+	needs(t, "trunks.md", fields(reflect.TypeFor[directory.Trunk]())...)
+	needs(t, "trunks.md", fields(reflect.TypeFor[directory.Operator]())...)
+}
+
+// fields are the JSON names of a struct, as the first cell of a row.
+func fields(typ reflect.Type) (rows []string) {
+	for i := range typ.NumField() {
+		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+		rows = append(rows, "`"+name+"` |")
+	}
+	return rows
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// Links between the pages, and from them into the tree, lead somewhere.
+func TestLinksLeadSomewhere(t *testing.T) {
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range pages {
+		for _, m := range link.FindAllStringSubmatch(page(t, name), -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, ":") {
+				continue // an address
+			}
+			file := name
+			if target != "" {
+				file = filepath.Join(filepath.Dir(name), target)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+				continue
+			}
+			if anchor != "" && !anchors(page(t, file))[anchor] {
+				t.Errorf("%s links to %s: there is no such heading", name, m[1])
+			}
+		}
+	}
+}
+
+var notInAnchors = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+
+// anchors are what GitHub makes of the headings of a page.
+func anchors(text string) map[string]bool {
+	all := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		if heading := strings.TrimLeft(line, "#"); heading != line {
+			heading = notInAnchors.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+			all[strings.ReplaceAll(heading, " ", "-")] = true
+		}
+	}
+	return all
+}
