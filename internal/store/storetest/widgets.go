@@ -76,6 +76,7 @@ func exerciseRates(t *testing.T, s *store.Store) {
 		{w, "+79160000002", "192.0.2.1", false},
 		{w, "+79160000003", "192.0.2.1", false},
 		{w, "+79160000004", "192.0.2.1", true},
+		{w, "+79160000004", "192.0.2.1", true},
 		{w, "+79160000004", "192.0.2.4", false}, // what was refused does not count
 		{w, "+79160000005", "", false},          // nobody's address is no address
 		{w, "+79160000006", "", false},
