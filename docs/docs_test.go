@@ -69,10 +69,19 @@ func TestTrunksListsEveryField(t *testing.T) {
 	needs(t, "trunks.md", fields(reflect.TypeFor[directory.Operator]())...)
 }
 
+func TestWidgetsListsEverySettingOfItsOwn(t *testing.T) {
+	rows := fields(reflect.TypeFor[directory.Widget]())
+	rows = append(rows, fields(reflect.TypeFor[directory.Hours]())...)
+	needs(t, "widgets.md", rows...)
+}
+
 // fields are the JSON names of a struct, as the first cell of a row.
 func fields(typ reflect.Type) (rows []string) {
 	for i := range typ.NumField() {
 		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+		if name == "" {
+			continue // embedded: a page of its own
+		}
 		rows = append(rows, "`"+name+"` |")
 	}
 	return rows

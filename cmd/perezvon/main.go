@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // working hours need zones, and the machine may have none
 
 	"github.com/alecthomas/kong"
 

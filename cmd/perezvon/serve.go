@@ -109,6 +109,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err := calls.Recover(lasting); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	services.Go(func() error { calls.Recall(lasting); return nil })
 	services.Go(func() error { return api.Serve(lasting, listener) })
 	log.Info("ready", "http", c.URL(), "sip", phones.Addr(), "data", c.Data, "version", versionName())
 

@@ -27,7 +27,7 @@ const (
 	RecordingStarted Type = "recording.started" //
 	Joined           Type = "joined"            // leg, other
 	Parted           Type = "parted"            // leg, other, reason
-	Ended            Type = "call.ended"        // status, reason
+	Ended            Type = "call.ended"        // status, reason, reschedule, cancel_recalls, next_attempt_at
 	RecordingState   Type = "recording"         // recording (ready, failed, none), duration_s, reason
 	Note             Type = "note"              // reason: a decision or a trouble worth telling
 )
@@ -77,8 +77,14 @@ type Event struct {
 	Method string `json:"method,omitempty" doc:"How a digit came: rfc4733, info, inband"`
 	Action string `json:"action,omitempty" doc:"What a key was taken for: cancel, connect…"`
 
-	Reason    string  `json:"reason,omitempty"`
-	Status    *Status `json:"status,omitempty"`
+	Reason string  `json:"reason,omitempty"`
+	Status *Status `json:"status,omitempty"`
+	// Reschedule and CancelRecalls are what the manager wanted by a key.
+	Reschedule    bool `json:"reschedule,omitempty" doc:"The manager wants another attempt after the next interval"`
+	CancelRecalls bool `json:"cancel_recalls,omitempty" doc:"The manager wants no further attempts"`
+	// NextAttemptAt is decided when the end is stored, in the same transaction.
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty" doc:"When the callback's next attempt is planned"`
+
 	Recording string  `json:"recording,omitempty"`
 	DurationS float64 `json:"duration_s,omitempty"`
 	ElapsedMS int64   `json:"elapsed_ms,omitempty"`

@@ -20,7 +20,10 @@ const (
 	maxShortText = 500
 	maxLongText  = 2000
 	maxDigits    = 64
+	maxGroup     = 64
 	maxAttempt   = 1000
+
+	maxStartWithinS = 7 * 24 * 3600
 )
 
 var (
@@ -47,6 +50,9 @@ func (c *check) packet(p *Packet) {
 	if p.DialMode != DialSequential && p.DialMode != DialParallel {
 		c.bad.Add("dial_mode", "want sequential or parallel")
 	}
+	if p.FailoverOn != FailoverNetwork && p.FailoverOn != FailoverAny {
+		c.bad.Add("failover_on", "want network or any")
+	}
 
 	c.text("greeting", p.Greeting, maxShortText)
 	c.text("connecting_text", p.ConnectingText, maxShortText)
@@ -66,6 +72,7 @@ func (c *check) packet(p *Packet) {
 	c.within("client_timeout_s", p.ClientTimeoutS, 5, 120)
 	c.within("after_call_s", p.AfterCallS, 0, 60)
 	c.within("attempt", &p.Attempt, 1, maxAttempt)
+	c.within("start_within_s", p.StartWithinS, 1, maxStartWithinS)
 
 	c.keys(p)
 	if p.DTMFToManager != "" {
@@ -130,6 +137,7 @@ func (c *check) manager(path string, t *ManagerTarget) {
 	if t.Extension != "" {
 		c.digits(path+".extension", t.Extension)
 	}
+	c.text(path+".group", t.Group, maxGroup)
 }
 
 func isExtension(s string) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/perezvon/perezvon/internal/invalid"
@@ -41,8 +42,8 @@ func ParseManagers(s string) (Managers, error) {
 	return list, nil
 }
 
-// String is the v.11 string of the list. That form has no place for SIP: such
-// a manager is written by his extension alone.
+// String is the v.11 string of the list. That form has no place for SIP, such
+// a manager is written by his extension alone, nor for groups.
 func (m Managers) String() string {
 	parts := make([]string, len(m))
 	for i, t := range m {
@@ -61,6 +62,52 @@ func (t ManagerTarget) String() string {
 		s += beforeExtension + t.Extension
 	}
 	return s
+}
+
+// Groups are the managers by group, in the order in which the groups are first
+// named.
+func (m Managers) Groups() []Managers {
+	var (
+		groups []Managers
+		places = make(map[string]int)
+	)
+	for _, t := range m {
+		at, ok := places[t.Group]
+		if !ok {
+			at = len(groups)
+			places[t.Group] = at
+			groups = append(groups, nil)
+		}
+		groups[at] = append(groups[at], t)
+	}
+	return groups
+}
+
+// Turned is the list with each group beginning with the manager whose turn it
+// is, from 0 on and round again; the others follow in their order.
+func (m Managers) Turned(turn int64) Managers {
+	var list Managers
+	for _, group := range m.Groups() {
+		first := int(turn % int64(len(group)))
+		list = append(append(list, group[first:]...), group[:first]...)
+	}
+	return list
+}
+
+// groupOfFirst is the group that First puts its manager into.
+const groupOfFirst = "responsible"
+
+// First is the list with that manager (an operator's extension, or a number in
+// E.164) before all others, alone in his group, so that he is called before
+// anybody else whatever the dial_mode. Who is not on the list is not put there.
+func (m Managers) First(who string) Managers {
+	at := slices.IndexFunc(m, func(t ManagerTarget) bool { return t.Operator() == who || t.Number == who })
+	if at < 0 || who == "" {
+		return m
+	}
+	first := m[at]
+	first.Group = groupOfFirst
+	return append(Managers{first}, slices.Delete(slices.Clone(m), at, at+1)...)
 }
 
 // UnmarshalJSON takes the list of objects or the v.11 string. What it does

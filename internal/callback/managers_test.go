@@ -82,3 +82,35 @@ func FuzzParseManagers(f *testing.F) {
 		}
 	})
 }
+
+func TestManagersByGroupAndByTurn(t *testing.T) {
+	m := Managers{{Number: "101", Group: "a"}, {Number: "201"}, {Number: "102", Group: "a"}, {Number: "103", Group: "a"}, {Number: "202"}}
+	var got []string
+	for _, g := range m.Groups() {
+		got = append(got, g.String())
+	}
+	if d := cmp.Diff([]string{"101_102_103", "201_202"}, got); d != "" {
+		t.Error(d)
+	}
+	for turn, want := range []string{"101_102_103_201_202", "102_103_101_202_201", "103_101_102_201_202", "101_102_103_202_201"} {
+		if got := m.Turned(int64(turn)).String(); got != want {
+			t.Errorf("turn %d: %s, want %s", turn, got, want)
+		}
+	}
+}
+
+func TestTheResponsibleManagerIsCalledFirstAndAlone(t *testing.T) {
+	m := Managers{{Number: "101"}, {Number: "+74951234567", Extension: "1"}, {SIP: "103"}}
+	for who, want := range map[string]string{"": "101_+74951234567^1_103", "103": "103_101_+74951234567^1", "+74951234567": "+74951234567^1_101_103", "104": "101_+74951234567^1_103"} {
+		got := m.First(who)
+		if got.String() != want {
+			t.Errorf("%s: %s, want %s", who, got, want)
+		}
+		if moved := want != m.String(); moved != (len(got.Groups()) == 2) {
+			t.Errorf("%s: %d groups", who, len(got.Groups()))
+		}
+	}
+	if m.String() != "101_+74951234567^1_103" {
+		t.Error("the list itself was changed")
+	}
+}

@@ -13,6 +13,10 @@ const (
 	DialSequential = "sequential"
 	DialParallel   = "parallel"
 
+	// When a failed call moves on to the next trunk (specification §5).
+	FailoverNetwork = "network" // the network failed
+	FailoverAny     = "any"     // whatever failed, unless a person or his phone answered with it
+
 	defaultLanguage         = "ru"
 	defaultVoice            = "female"
 	defaultRepeats          = 3
@@ -38,7 +42,7 @@ const maxExtension = 6
 // what is written in the URL is judged here; who delivers must judge the
 // address that a name resolves to.
 func (p Packet) Normalize(region string, allow ...netip.Prefix) (Packet, error) {
-	p.setDefaults()
+	p.FillIn()
 	c := check{region: region, allow: allow}
 	p.Managers = c.managers(p.Managers)
 	p.Client = c.client(p.Client)
@@ -49,8 +53,10 @@ func (p Packet) Normalize(region string, allow ...netip.Prefix) (Packet, error) 
 	return p, nil
 }
 
-func (p *Packet) setDefaults() {
+// FillIn sets the server's defaults where nothing is set.
+func (p *Packet) FillIn() {
 	orText(&p.DialMode, DialSequential)
+	orText(&p.FailoverOn, FailoverNetwork)
 	orText(&p.Language, defaultLanguage)
 	orText(&p.Voice, defaultVoice)
 	orText(&p.Greeting, prompts.Text(p.Language, prompts.Greeting))

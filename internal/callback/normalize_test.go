@@ -28,7 +28,7 @@ func TestDefaultsOfEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Packet{
-		Managers: Managers{{Number: "+74951234567"}}, Client: "+79161234567", DialMode: "sequential",
+		Managers: Managers{{Number: "+74951234567"}}, Client: "+79161234567", DialMode: "sequential", FailoverOn: "network",
 		Greeting: "Звонок с сайта. Пожалуйста, ожидайте соединения", ConnectingText: "Звонок клиенту",
 		Language: "ru", Voice: "female", RepeatsBeforeConnect: n(3),
 		ExtensionDelayMS: n(1000), ClientDelayMS: n(3000), ManagerTimeoutS: n(30), ClientTimeoutS: n(45), AfterCallS: n(15),
@@ -56,13 +56,13 @@ func full() Packet {
 		Widget: "site-1", Managers: Managers{{Number: "8 (495) 123-45-67", Extension: "101"}, {Number: "102"}, {SIP: "sip:103@pbx.example.com"}},
 		Client: "8 916 123-45-67^12", DialMode: "parallel",
 		Greeting: "Здравствуйте", ConnectingText: "Звоним", IVRText: "Клиент ждёт", RepeatsBeforeHangup: n(24), ExtraInfo: "Иван, «Лада»",
-		Language: "en", Voice: "Tatyana", VoiceControl: true, Transcribe: true,
+		Language: "en", Voice: "Tatyana", VoiceControl: new(true), Transcribe: new(true),
 		ExtensionDelayMS: n(0), ClientDelayMS: n(0), ManagerTimeoutS: n(5), ClientTimeoutS: n(120), AfterCallS: n(0),
 		DTMFConnect: "5", DTMFExtraInfo: "#", DTMFCancel: "*", DTMFCancelRecalls: "9", DTMFReschedule: "0", DTMFToManager: "1,,2",
 		ClientCallerID: "+74950000001", DefaultCallerIDManager: "84950000002", DefaultCallerIDClient: "office",
 		SubstituteForManager: new(bool), SubstituteForClient: new(bool),
 		Trunk: "main", TrunksManager: []string{"a", "b"}, TrunksClient: []string{"b", "a"},
-		ClientIP: "203.0.113.7", Attempt: 2,
+		FailoverOn: "any", ClientIP: "203.0.113.7", Attempt: 2, StartWithinS: n(60),
 		LogURL: "https://example.com/log?x=1", StatusURL: "http://93.184.215.14:8080/s", EventsURL: "https://[2606:2800:21f::1]/e",
 	}
 }
@@ -173,6 +173,9 @@ func TestEachFieldWrongInTurn(t *testing.T) {
 		{"client_ip", func(p *Packet) { p.ClientIP = "example.com" }},
 		{"client_ip", func(p *Packet) { p.ClientIP = "fe80::1%eth0" }},
 		{"attempt", func(p *Packet) { p.Attempt = -1 }},
+		{"failover_on", func(p *Packet) { p.FailoverOn = "never" }},
+		{"start_within_s", func(p *Packet) { p.StartWithinS = n(0) }},
+		{"managers[0].group", func(p *Packet) { p.Managers[0].Group = "a\x00" }},
 		{"log_url", func(p *Packet) { p.LogURL = "ftp://example.com" }},
 		{"status_url", func(p *Packet) { p.StatusURL = "https://u:p@example.com" }},
 		{"events_url", func(p *Packet) { p.EventsURL = "http://10.0.0.1/" }},

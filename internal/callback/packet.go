@@ -8,8 +8,8 @@ package callback
 // widget's value, then the server's default.
 type Packet struct {
 	Widget   string   `json:"widget,omitempty" doc:"The instrument the request came through; its settings are the packet's defaults"`
-	Managers Managers `json:"managers" doc:"Whom to call first: \"74951234567^101_79161234567\" (_ between managers, ^ before an extension), or a list"`
-	Client   string   `json:"client" doc:"The client's number in any usual spelling, ^ before an extension" example:"+79161234567"`
+	Managers Managers `json:"managers,omitempty" doc:"Whom to call first: \"74951234567^101_79161234567\" (_ between managers, ^ before an extension), or a list"`
+	Client   string   `json:"client,omitempty" required:"true" doc:"The client's number in any usual spelling, ^ before an extension" example:"+79161234567"`
 	DialMode string   `json:"dial_mode,omitempty" enum:"sequential,parallel" doc:"Default sequential"`
 
 	Greeting             string `json:"greeting,omitempty" doc:"What the manager hears first"`
@@ -20,8 +20,8 @@ type Packet struct {
 	ExtraInfo            string `json:"extra_info,omitempty"`
 	Language             string `json:"language,omitempty" doc:"ru (default), en, …"`
 	Voice                string `json:"voice,omitempty" doc:"female (default), male, or a voice of the provider by name"`
-	VoiceControl         bool   `json:"voice_control,omitempty"`
-	Transcribe           bool   `json:"transcribe,omitempty"`
+	VoiceControl         *bool  `json:"voice_control,omitempty" doc:"Keys may be spoken, default false"`
+	Transcribe           *bool  `json:"transcribe,omitempty" doc:"Write down the conversation, default false"`
 
 	ExtensionDelayMS *int `json:"extension_delay_ms,omitempty" doc:"Between answer and the extension's digits, 0 to 30000, default 1000"`
 	ClientDelayMS    *int `json:"client_delay_ms,omitempty" doc:"Before the client is called, 0 to 60000, default 3000"`
@@ -44,9 +44,15 @@ type Packet struct {
 	Trunk                  string   `json:"trunk,omitempty"`
 	TrunksManager          []string `json:"trunks_manager,omitempty"`
 	TrunksClient           []string `json:"trunks_client,omitempty"`
+	FailoverOn             string   `json:"failover_on,omitempty" enum:"network,any" doc:"When the next trunk is tried: when the network fails (default), or on every failure but a person's own: busy, declined, no answer"`
 
-	ClientIP  string `json:"client_ip,omitempty"`
-	Attempt   int    `json:"attempt,omitempty" doc:"From 1, default 1"`
+	ClientIP string `json:"client_ip,omitempty"`
+	Attempt  int    `json:"attempt,omitempty" doc:"From 1, default 1"`
+	// StartWithinS bounds how late the first attempt may begin, in seconds after
+	// the request. nil: the server's own bound after a restart, and no bound for
+	// a request that waits for its widget's opening hours.
+	StartWithinS *int `json:"start_within_s,omitempty" doc:"How late the call may begin, 1 to 604800 seconds after the request; later it ends as 713. Default: it waits for the widget's hours, and a restarted server makes calls of the last 10 minutes"`
+
 	LogURL    string `json:"log_url,omitempty"`
 	StatusURL string `json:"status_url,omitempty"`
 	EventsURL string `json:"events_url,omitempty"`
@@ -54,6 +60,9 @@ type Packet struct {
 
 // ManagerTarget is one manager to call.
 type ManagerTarget struct {
+	// Group names those who are called before the next group is, by dial_mode
+	// within the group. All without one are a group as well.
+	Group string `json:"group,omitempty" maxLength:"64" doc:"Managers of one group are called, by dial_mode, before the next group is"`
 	// Number is outside (E.164 once normalised) or an operator's extension.
 	Number string `json:"number,omitempty"`
 	// Extension is dialled by DTMF after the answer.

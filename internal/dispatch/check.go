@@ -13,10 +13,13 @@ import (
 	"github.com/perezvon/perezvon/internal/store"
 )
 
-// check is every rule that an order must pass: those of the packet itself, then
-// those that need to know what the administrator has set. The result is the
-// packet as the scenario will read it.
-func (s *Service) check(ctx context.Context, account string, p callback.Packet) (callback.Packet, error) {
+// check is every rule that an order must pass: those of the packet itself, with
+// its widget's settings, then those that need to know what the administrator has
+// set. The result is the packet as the scenario will read it.
+func (s *Service) check(ctx context.Context, account string, p callback.Packet, w *directory.Widget) (callback.Packet, error) {
+	if w != nil {
+		p = w.Apply(p)
+	}
 	p, err := p.Normalize(s.config.Region, s.config.Allow...)
 	if err != nil {
 		return p, err
@@ -64,9 +67,28 @@ func (s *Service) checkManagers(ctx context.Context, bad *invalid.Error, account
 // checkTrunks finds trunks that do not exist. An order that names none where it
 // needs one gets the account's only trunk.
 func (s *Service) checkTrunks(ctx context.Context, bad *invalid.Error, account string, p *callback.Packet, outside bool) error {
+	trunks, err := s.knownTrunks(ctx, bad, account, *p)
+	if err != nil {
+		return err
+	}
+	if len(p.RouteToClient()) == 0 || outside && len(p.RouteToManagers()) == 0 {
+		switch len(trunks) {
+		case 0:
+			bad.Add("trunk", "there is no trunk yet; make one with POST /api/v1/trunks")
+		case 1:
+			p.Trunk = trunks[0].Name
+		default:
+			bad.Add("trunk", "say which: "+names(trunks))
+		}
+	}
+	return nil
+}
+
+// knownTrunks are the account's. Those that the packet names must be among them.
+func (s *Service) knownTrunks(ctx context.Context, bad *invalid.Error, account string, p callback.Packet) ([]directory.Trunk, error) {
 	trunks, err := s.config.Store.Trunks(ctx, account)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	known := func(name string) bool {
 		for _, t := range trunks {
@@ -86,17 +108,7 @@ func (s *Service) checkTrunks(ctx context.Context, bad *invalid.Error, account s
 			}
 		}
 	}
-	if len(p.RouteToClient()) == 0 || outside && len(p.RouteToManagers()) == 0 {
-		switch len(trunks) {
-		case 0:
-			bad.Add("trunk", "there is no trunk yet; make one with POST /api/v1/trunks")
-		case 1:
-			p.Trunk = trunks[0].Name
-		default:
-			bad.Add("trunk", "say which: "+names(trunks))
-		}
-	}
-	return nil
+	return trunks, nil
 }
 
 func names(trunks []directory.Trunk) string {

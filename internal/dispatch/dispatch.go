@@ -34,6 +34,9 @@ var (
 // it up. A client who asked an hour ago does not expect the call any more.
 const DefaultStartWithin = 10 * time.Minute
 
+// DefaultRecallBelow is a few hundred calls less than a small server carries.
+const DefaultRecallBelow = 500
+
 const (
 	storeTimeout = 5 * time.Second  // for the last writes of a call
 	stopGrace    = 10 * time.Second // for calls that are ended by Drain
@@ -64,6 +67,10 @@ type Config struct {
 	// StartWithin is how old an order may be when Recover takes it up; older
 	// ones end as 713. Default DefaultStartWithin.
 	StartWithin time.Duration
+	// RecallBelow is how many calls may be live before planned attempts wait:
+	// an opening to which a night's attempts were moved must not take every
+	// channel from those who ask now. Default DefaultRecallBelow.
+	RecallBelow int
 	Logger      *slog.Logger // default: none
 }
 
@@ -91,6 +98,9 @@ func New(c Config) *Service {
 	if c.StartWithin == 0 {
 		c.StartWithin = DefaultStartWithin
 	}
+	if c.RecallBelow == 0 {
+		c.RecallBelow = DefaultRecallBelow
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -104,6 +114,9 @@ type Accepted struct {
 	// Replayed: the order came before with the same idempotency key; this is
 	// the answer it got then.
 	Replayed bool
+	// Joined: the client has an open callback of the same widget; it is the
+	// answer, and nobody is called twice.
+	Joined bool
 }
 
 // Accept checks the order, stores it and starts its call. When it returns
@@ -121,12 +134,22 @@ func (s *Service) Accept(ctx context.Context, account string, p callback.Packet,
 		return Accepted{}, err
 	}
 	answer, err := s.accept(ctx, &n, p)
-	if err != nil || answer.Replayed {
+	accepted := Accepted{ID: answer.ID, CallID: answer.CallID, Replayed: answer.Replayed, Joined: answer.Joined}
+	switch {
+	case err != nil, answer.Replayed, !answer.Verdict.Status.IsZero():
 		s.end(n.CallID)
-		return Accepted(answer), err
+	case answer.Joined:
+		s.end(n.CallID)
+		s.config.Store.Journal().Append(call.Event{CallID: answer.CallID, Type: call.Note, Reason: "another request for this client joined the callback"})
+	case !n.StartAt.IsZero():
+		s.end(n.CallID)
+		if errors.Is(context.Cause(a.ctx), scenario.ErrCancelled) {
+			s.finish(n.CallID, call.Cancelled, "") // who cancelled it took it for live
+		}
+	default:
+		s.start(a, scenario.Attempt{CallID: n.CallID, CallbackID: n.ID, Account: account, Number: answer.Packet.Attempt, Packet: answer.Packet})
 	}
-	s.start(a, scenario.Attempt{CallID: n.CallID, CallbackID: n.ID, Account: account, Number: n.Packet.Attempt, Packet: n.Packet})
-	return Accepted(answer), nil
+	return accepted, err
 }
 
 func (s *Service) accept(ctx context.Context, n *store.NewCallback, p callback.Packet) (store.Answered, error) {
@@ -144,22 +167,36 @@ func (s *Service) accept(ctx context.Context, n *store.NewCallback, p callback.P
 		}
 	}
 	var err error
-	if n.Packet, err = s.check(ctx, n.Account, p); err != nil {
+	if n.Widget, err = s.widget(ctx, n.Account, p.Widget); err != nil {
+		return store.Answered{}, err
+	}
+	if n.Packet, err = s.check(ctx, n.Account, p, n.Widget); err != nil {
+		return store.Answered{}, err
+	}
+	judge(n, p, time.Now())
+	if n.First, err = s.responsible(ctx, n); err != nil {
 		return store.Answered{}, err
 	}
 	answer, err := s.config.Store.CreateCallback(*n)
-	if err != nil && !errors.Is(err, ErrKeyReused) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		err = noWidget(p.Widget) // it was there a moment ago
+	case err != nil && !errors.Is(err, ErrKeyReused):
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return answer, err
 }
 
-// begin makes the call known as live.
+// begin makes the call known as live. A call that waited for its widget to open
+// may be begun by two at once: the second gets ErrNotScheduled.
 func (s *Service) begin(callID string) (*attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
 		return nil, ErrDraining
+	}
+	if _, ok := s.live[callID]; ok {
+		return nil, ErrNotScheduled
 	}
 	a := &attempt{}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())

@@ -6,20 +6,21 @@ import (
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/scenario"
+	"github.com/perezvon/perezvon/internal/store"
 )
 
-// Cancel ends the callback: what is on the phone is hung up, what waits is not
-// started; status 710. A callback that is over stays as it is. It returns when
+// Cancel ends the callback: what is on the phone is hung up, what waits or is
+// planned is not started; status 710. A callback that is over stays as it is. It returns when
 // the end is under way. store.ErrNotFound if the account has no such callback.
 func (s *Service) Cancel(ctx context.Context, account, id string) error {
+	// First, so that the end of the call that is hung up plans nothing.
+	if err := s.config.Store.CancelRecalls(ctx, account, id); err != nil {
+		return err
+	}
 	r, err := s.config.Store.Callback(ctx, account, id)
 	if err != nil {
 		return err
-	}
-	if r.State == callback.StateDone || r.State == callback.StateCancelled {
-		return nil
 	}
 	for _, a := range r.Attempts {
 		if a.Status.IsZero() {
@@ -44,9 +45,11 @@ func (s *Service) CancelCall(ctx context.Context, account, callID string) error 
 func (s *Service) cancel(callID string) {
 	s.mu.Lock()
 	a, ok := s.live[callID]
+	if ok {
+		a.cancel(scenario.ErrCancelled) // before end, or after it and not at all
+	}
 	s.mu.Unlock()
 	if ok {
-		a.cancel(scenario.ErrCancelled)
 		return
 	}
 	// It belongs to nobody: it ended this very moment, which makes this a
@@ -56,7 +59,8 @@ func (s *Service) cancel(callID string) {
 
 // Recover accounts for what the process before this one left in the store.
 // Orders that were acknowledged and have dialled nobody are started, unless
-// they are older than Config.StartWithin (713). Calls that were under way end
+// they are older than Config.StartWithin (713; an attempt that the server had
+// planned itself is planned anew, as after 712). Calls that were under way end
 // as interrupted (712): nobody is called a second time by one attempt.
 func (s *Service) Recover(ctx context.Context) error {
 	orders, err := s.config.Store.Queued(ctx)
@@ -67,21 +71,28 @@ func (s *Service) Recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	queued := make(map[string]bool, len(orders))
+	queued := make(map[string]store.Order, len(orders))
 	for _, o := range orders {
-		queued[o.CallID] = time.Since(o.CreatedAt) < s.config.StartWithin
+		queued[o.CallID] = o
 	}
+	var taken []store.Order
 	journal := s.config.Store.Journal()
 	for _, c := range unfinished {
-		died, err := s.diedAt(ctx, c)
+		died, told, err := s.diedAt(ctx, c)
 		if err != nil {
 			return fmt.Errorf("recover: %w", err)
 		}
 		e := call.Event{CallID: c.ID, At: died, Type: call.Ended, Status: &call.Interrupted, Reason: "the server died during the call"}
-		if inTime, ok := queued[c.ID]; ok {
-			e.At, e.Status, e.Reason = time.Time{}, &call.Expired, "the server was down"
-			if inTime {
+		if o, ok := queued[c.ID]; ok {
+			e.At, e.Reason = time.Time{}, "the server was down"
+			switch {
+			case o.Cancelled:
+				e.Status = &call.Cancelled
+			case time.Since(told) < s.startWithin(o):
+				taken = append(taken, o)
 				e = call.Event{CallID: c.ID, Type: call.Note, Reason: "taken up by the restarted server"}
+			case !o.IsRecall():
+				e.Status = &call.Expired
 			}
 		}
 		s.config.Logger.Warn("call left by the process before", "call", c.ID, "event", e.Type, "reason", e.Reason)
@@ -90,30 +101,29 @@ func (s *Service) Recover(ctx context.Context) error {
 	if err := journal.Flush(ctx); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	for _, o := range orders {
-		if !queued[o.CallID] {
-			continue
-		}
+	for _, o := range taken {
 		a, err := s.begin(o.CallID)
 		if err != nil {
 			return err
 		}
-		s.start(a, scenario.Attempt{CallID: o.CallID, CallbackID: o.CallbackID, Account: o.Account, Number: o.Attempt, Packet: o.Packet})
+		s.start(a, attemptOf(o))
 	}
 	return nil
 }
 
 // diedAt is when the call ended with its process: the process's last sign of
-// life. The time the server was down is not talk.
-func (s *Service) diedAt(ctx context.Context, c call.Call) (time.Time, error) {
-	died := s.config.Store.LastSeen()
+// life. The time the server was down is not talk. told is when the call's last
+// event was.
+func (s *Service) diedAt(ctx context.Context, c call.Call) (died, told time.Time, err error) {
+	died = s.config.Store.LastSeen()
 	events, err := s.config.Store.Events(ctx, c.Account, c.ID, c.LastSeq-1)
 	for _, e := range events {
-		if e.At.After(died) {
-			died = e.At
+		told = e.At
+		if told.After(died) {
+			died = told
 		}
 	}
-	return died, err
+	return died, told, err
 }
 
 // Drain stops the service: nothing new is accepted, calls may go on until ctx

@@ -26,6 +26,7 @@ import (
 // not there is store.ErrNotFound.
 type Store interface {
 	Callback(ctx context.Context, account, id string) (callback.Record, error)
+	Callbacks(ctx context.Context, account string, page store.Page, filter store.CallbackFilter) ([]callback.Record, string, error)
 	Call(ctx context.Context, account, id string) (call.Call, error)
 	Calls(ctx context.Context, account string, page store.Page, filter store.CallFilter) ([]call.Call, string, error)
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
@@ -40,6 +41,11 @@ type Store interface {
 	PutOperator(ctx context.Context, account string, o directory.Operator) (created bool, err error)
 	DeleteOperator(ctx context.Context, account, extension string) error
 
+	Widgets(ctx context.Context, account string) ([]directory.Widget, error)
+	Widget(ctx context.Context, account, name string) (directory.Widget, error)
+	PutWidget(ctx context.Context, account string, w directory.Widget) (created bool, err error)
+	DeleteWidget(ctx context.Context, account, name string) error
+
 	LocationTree(ctx context.Context, account string) (*numbering.Tree, error)
 	PutLocation(ctx context.Context, account string, l numbering.Location) (created bool, err error)
 	DeleteLocation(ctx context.Context, account, id string) error
@@ -50,6 +56,12 @@ type Calls interface {
 	// Accept stores a callback and starts it. The error is an invalid.Error,
 	// dispatch.ErrDraining or dispatch.ErrKeyReused, or a failure.
 	Accept(ctx context.Context, account string, p callback.Packet, raw []byte, idempotencyKey string) (dispatch.Accepted, error)
+	// StartNow makes a callback's planned attempt now, or says
+	// dispatch.ErrNotScheduled.
+	StartNow(ctx context.Context, account, id string) (dispatch.Accepted, error)
+	// CheckWidget is the widget as it may be stored. The error is an
+	// invalid.Error or a failure.
+	CheckWidget(ctx context.Context, account string, w directory.Widget) (directory.Widget, error)
 	Cancel(ctx context.Context, account, id string) error
 	CancelCall(ctx context.Context, account, callID string) error
 }
@@ -118,11 +130,13 @@ func New(c Config) *API {
 	a.api = humago.New(a.mux, a.document())
 	a.api.UseMiddleware(a.guard)
 	a.callbacks()
+	a.v11()
 	a.calls()
 	a.events()
 	a.recordings()
 	a.trunks()
 	a.operators()
+	a.widgets()
 	a.locations()
 	a.deliveries()
 	a.health()
@@ -157,6 +171,7 @@ func (a *API) document() huma.Config {
 		{Name: "events", Description: "Everything live."},
 		{Name: "trunks", Description: "SIP routes to carriers and PBXes."},
 		{Name: "operators", Description: "People with an extension, whose phones register here."},
+		{Name: "widgets", Description: "The instruments that requests come through. What a packet leaves out is taken from the widget that it names, and what the widget leaves out from the server's defaults; the packet's `false` and 0 win, an empty text does not."},
 		{Name: "caller id", Description: "Which number either end of a callback is shown, by location. A location that ships is changed by a PUT of what is to differ, under its id; DELETE puts it back."},
 		{Name: "deliveries", Description: "What the backends named in packets are told."},
 		{Name: "server", Description: "Its health."},

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,6 +49,19 @@ func (b *body[T]) either(property string, s *huma.Schema) {
 	b.registry.SchemaFromRef(b.document.Ref).Properties[property] = s
 	b.shape.Properties = maps.Clone(b.shape.Properties)
 	b.shape.Properties[property] = &huma.Schema{}
+}
+
+// without takes properties of T out of the schema: they are none of this kind's.
+func (b *body[T]) without(properties ...string) {
+	document := b.registry.SchemaFromRef(b.document.Ref)
+	b.shape.Properties = maps.Clone(b.shape.Properties)
+	for _, name := range properties {
+		delete(document.Properties, name)
+		delete(b.shape.Properties, name)
+	}
+	document.Required = slices.DeleteFunc(document.Required, func(name string) bool { return document.Properties[name] == nil })
+	document.PrecomputeMessages()
+	b.shape.PrecomputeMessages()
 }
 
 // operation fills in what an operation with this body needs.

@@ -3,13 +3,17 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
+	"github.com/perezvon/perezvon/internal/invalid"
+	"github.com/perezvon/perezvon/internal/store"
 )
 
 type callbackInput struct {
@@ -21,6 +25,7 @@ type acceptedView struct {
 	ID     string `json:"id" doc:"Of the callback"`
 	CallID string `json:"call_id" doc:"Of its first call"`
 	LogURL string `json:"log_url" doc:"The call's log: a page for browsers, JSON for programs"`
+	Joined bool   `json:"joined,omitempty" doc:"The client has an open callback of the same widget; this is it, and nobody is called twice"`
 }
 
 type callbackView struct {
@@ -39,6 +44,11 @@ type attemptView struct {
 	LogURL  string   `json:"log_url"`
 }
 
+type callbacksInput struct {
+	PageInput
+	State string `query:"state" enum:"queued,running,scheduled,done,cancelled" doc:"Only callbacks in this state: scheduled are those with a planned attempt"`
+}
+
 // IDInput is the path of one thing.
 type IDInput struct {
 	ID string `path:"id" maxLength:"64"`
@@ -50,8 +60,10 @@ func (a *API) callbacks() {
 
 	create := packet.operation(huma.Operation{
 		OperationID: "create-callback", Method: http.MethodPost, Path: "/api/v1/callbacks", Tags: []string{"callbacks"},
-		Summary:       "Order a callback",
-		Description:   "Stored before it is answered. The managers are called, then the client; everything about the attempt is in the packet.",
+		Summary: "Order a callback",
+		Description: "Stored before it is answered. The managers are called, then the client; everything about the attempt is in the packet, or in the widget that it names. " +
+			"A client whom the widget's blacklist or rates keep out is acknowledged too: the call has ended as 711 (not_allowed) then, and its log says why. " +
+			"Outside the widget's hours the callback is scheduled for the next opening, or ends as 713 (expired) if that is later than start_within_s.",
 		DefaultStatus: http.StatusAccepted, Metadata: right(access.Calls), Security: security,
 		Errors: append([]int{http.StatusServiceUnavailable}, refusals...),
 	})
@@ -60,13 +72,24 @@ func (a *API) callbacks() {
 		if err != nil {
 			return nil, err
 		}
-		accepted, err := a.c.Calls.Accept(ctx, account(ctx), p, bytes.Clone(in.RawBody), in.IdempotencyKey)
+		return a.accept(ctx, p, in)
+	})
+	packet.publish(a.api, create)
+
+	huma.Register(a.api, huma.Operation{
+		OperationID: "list-callbacks", Method: http.MethodGet, Path: "/api/v1/callbacks", Tags: []string{"callbacks"},
+		Summary: "The callbacks, newest first", Metadata: right(access.Read), Security: security, Errors: append([]int{http.StatusUnprocessableEntity}, refusals...),
+	}, func(ctx context.Context, in *callbacksInput) (*output[list[callbackView]], error) {
+		records, next, err := a.c.Store.Callbacks(ctx, account(ctx), store.Page{Limit: in.Limit, Cursor: in.Cursor}, store.CallbackFilter{State: in.State})
+		var fields invalid.Error
+		if errors.As(err, &fields) {
+			return nil, badQuery(fields[0].Path, "%s", fields[0].Message)
+		}
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
-		return &output[acceptedView]{acceptedView{accepted.ID, accepted.CallID, a.logURL(accepted.CallID)}}, nil
+		return &output[list[callbackView]]{listOf(records, next, a.viewCallback)}, nil
 	})
-	packet.publish(a.api, create)
 
 	huma.Register(a.api, huma.Operation{
 		OperationID: "get-callback", Method: http.MethodGet, Path: "/api/v1/callbacks/{id}", Tags: []string{"callbacks"},
@@ -77,6 +100,19 @@ func (a *API) callbacks() {
 			return nil, a.problem(ctx, err)
 		}
 		return &output[callbackView]{a.viewCallback(record)}, nil
+	})
+
+	huma.Register(a.api, huma.Operation{
+		OperationID: "start-callback", Method: http.MethodPost, Path: "/api/v1/callbacks/{id}/start", Tags: []string{"callbacks"},
+		Summary: "Make the planned attempt now", Description: "Whatever the widget's hours. 409 if nothing is planned: the callback is over, or an attempt is being made.",
+		DefaultStatus: http.StatusAccepted, Metadata: right(access.Calls), Security: security,
+		Errors: append([]int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable}, refusals...),
+	}, func(ctx context.Context, in *IDInput) (*output[acceptedView], error) {
+		started, err := a.c.Calls.StartNow(ctx, account(ctx), in.ID)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return &output[acceptedView]{acceptedView{ID: started.ID, CallID: started.CallID, LogURL: a.logURL(started.CallID)}}, nil
 	})
 
 	huma.Register(a.api, huma.Operation{
@@ -94,6 +130,19 @@ func (a *API) done(ctx context.Context, err error) error {
 		return a.problem(ctx, err)
 	}
 	return nil
+}
+
+// accept hands an order over and shows what became of it.
+func (a *API) accept(ctx context.Context, p callback.Packet, in *callbackInput) (*output[acceptedView], error) {
+	accepted, err := a.c.Calls.Accept(ctx, account(ctx), p, bytes.Clone(in.RawBody), in.IdempotencyKey)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return &output[acceptedView]{a.viewAccepted(accepted)}, nil
+}
+
+func (a *API) viewAccepted(accepted dispatch.Accepted) acceptedView {
+	return acceptedView{ID: accepted.ID, CallID: accepted.CallID, LogURL: a.logURL(accepted.CallID), Joined: accepted.Joined}
 }
 
 // logURL is the address of a call's log.

@@ -23,6 +23,8 @@ type kind[T, View any] struct {
 
 	name    func(T) string
 	setName func(*T, string)
+	// body, if not nil, changes the schema of what is sent.
+	body func(*body[T])
 	// inherit takes over from the stored one what the new one leaves out and
 	// is never shown: passwords.
 	inherit func(to *T, from T)
@@ -56,6 +58,9 @@ func register[T, View any](a *API, k kind[T, View]) {
 	path := "/api/v1/" + k.many
 	item := path + "/{name}"
 	content := newBody[T](a.api.OpenAPI().Components.Schemas)
+	if k.body != nil {
+		k.body(content)
+	}
 	op := func(method, path, id, summary string, need access.Right, errs ...int) huma.Operation {
 		return huma.Operation{
 			OperationID: id, Method: method, Path: path, Tags: []string{k.tag}, Summary: summary,

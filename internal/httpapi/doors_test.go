@@ -189,7 +189,9 @@ func TestNobodyComesInWithoutAKey(t *testing.T) {
 		need         access.Right
 	}{
 		{"POST", "/api/v1/callbacks", access.Calls},
+		{"GET", "/api/v1/callbacks", access.Read},
 		{"GET", "/api/v1/callbacks/x", access.Read},
+		{"POST", "/api/v1/callbacks/x/start", access.Calls},
 		{"DELETE", "/api/v1/callbacks/x", access.Calls},
 		{"GET", "/api/v1/calls", access.Read},
 		{"GET", "/api/v1/calls/" + id, access.Read},

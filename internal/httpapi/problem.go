@@ -42,6 +42,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 	case errors.Is(err, dispatch.ErrUnavailable):
 		a.c.Logger.ErrorContext(ctx, "order refused", "err", err)
 		return retryLater(huma.Error503ServiceUnavailable("the order could not be stored, so nobody is called"), storeRetry)
+	case errors.Is(err, dispatch.ErrNotScheduled):
+		return huma.Error409Conflict("no attempt of this callback is planned")
 	case errors.Is(err, dispatch.ErrKeyReused):
 		return huma.Error422UnprocessableEntity("the Idempotency-Key was used for another request",
 			&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: "was used with another body; take a new key"})

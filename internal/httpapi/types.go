@@ -139,7 +139,10 @@ func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 10
 // eventView is an event with its time in the API's form.
 type eventView struct {
 	call.Event
-	At Time `json:"at"`
+	At   Time  `json:"at"`
+	Next *Time `json:"next_attempt_at,omitempty" doc:"When the callback's next attempt is planned"`
 }
 
-func viewEvent(e call.Event) eventView { return eventView{Event: e, At: Time(e.At)} }
+func viewEvent(e call.Event) eventView {
+	return eventView{Event: e, At: Time(e.At), Next: (*Time)(e.NextAttemptAt)}
+}

@@ -3,10 +3,8 @@ package scenario
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/media/tone"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
@@ -63,20 +61,17 @@ func (s *course) run(ctx context.Context) error {
 // noteUnserved says what the packet asks for in vain: recognisers of speech are
 // not connected yet.
 func (s *course) noteUnserved() {
-	if s.packet.VoiceControl {
+	if isTrue(s.packet.VoiceControl) {
 		s.note("voice_control: no recogniser is set up; keys only")
 	}
-	if s.packet.Transcribe {
+	if isTrue(s.packet.Transcribe) {
 		s.note("transcribe: no recogniser is set up; there will be no transcript")
 	}
 }
 
 // callManagers calls the managers until one answers. together is who rings at
-// the same time: an operator's phones, or everybody.
+// the same time.
 func (s *course) callManagers(ctx context.Context, managers [][]target) (*line, error) {
-	if s.packet.DialMode == callback.DialParallel {
-		managers = [][]target{slices.Concat(managers...)}
-	}
 	err := errNobodyToCall
 	for _, together := range managers {
 		var manager *line

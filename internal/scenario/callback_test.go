@@ -490,29 +490,61 @@ func TestTrunksAreTriedInOrderSeparatelyForEachSide(t *testing.T) {
 	})
 }
 
-func TestThePersonsOwnAnswerIsNotTriedElsewhere(t *testing.T) {
+// "`network` (default: 403, 404, 408 without ringing, 480 without ringing, 5xx,
+// transport failure) or `any` (v.11: every failure but busy-here from a phone
+// that rang, decline, and the callee's own no-answer)".
+func TestWhenTheNextTrunkIsTried(t *testing.T) {
 	for _, tt := range []struct {
-		phone     telephonytest.Phone
-		elsewhere bool
+		name         string
+		phone        telephonytest.Phone
+		network, any bool
 	}{
-		{telephonytest.Refuses(sec, 486).Ringing(), false},
-		{telephonytest.Refuses(sec, 603).Ringing(), false},
-		{telephonytest.Refuses(sec, 480).Ringing(), false},
-		{telephonytest.RingsOn(), false},
-		{telephonytest.Refuses(sec, 480), true},
-		{telephonytest.Refuses(sec, 408), true},
-		{telephonytest.Refuses(sec, 403), true},
-		{telephonytest.Refuses(sec, 404), true},
-		{telephonytest.Refuses(sec, 500), true},
-		{telephonytest.Silent(), true},
+		{"busy after ringing", telephonytest.Refuses(sec, 486).Ringing(), false, false},
+		{"busy at once", telephonytest.Refuses(sec, 486), false, true},
+		{"declined after ringing", telephonytest.Refuses(sec, 603).Ringing(), false, false},
+		{"declined at once", telephonytest.Refuses(sec, 603), false, false},
+		{"480 after ringing", telephonytest.Refuses(sec, 480).Ringing(), false, false},
+		{"no answer", telephonytest.RingsOn(), false, false},
+		{"480", telephonytest.Refuses(sec, 480), true, true},
+		{"408", telephonytest.Refuses(sec, 408), true, true},
+		{"403", telephonytest.Refuses(sec, 403), true, true},
+		{"404", telephonytest.Refuses(sec, 404), true, true},
+		{"404 after ringing", telephonytest.Refuses(sec, 404).Ringing(), true, true},
+		{"410", telephonytest.Refuses(sec, 410), false, true},
+		{"488", telephonytest.Refuses(sec, 488), false, true},
+		{"487 at once", telephonytest.Refuses(sec, 487), false, true},
+		{"500", telephonytest.Refuses(sec, 500), true, true},
+		{"trunk full", telephonytest.Unreachable(503, "full"), true, true},
+		{"silence", telephonytest.Silent(), true, true},
+	} {
+		for policy, want := range map[string]bool{"": tt.network, callback.FailoverNetwork: tt.network, callback.FailoverAny: tt.any} {
+			try(t, func(t *testing.T, s *stage) {
+				s.packet.TrunksClient, s.packet.FailoverOn = []string{"a", "b"}, policy
+				s.engine.Phone(managerNumber, telephonytest.Answers(0))
+				s.engine.Phone(clientNumber, tt.phone)
+				s.run(t)
+				if got := len(s.engine.Dials()) == 3; got != want {
+					t.Errorf("%s, %q: tried elsewhere: %v, want %v\n%s", tt.name, policy, got, want, s.timeline())
+				}
+			})
+		}
+	}
+}
+
+func TestManagersAreCalledGroupByGroup(t *testing.T) {
+	for mode, want := range map[string][]string{
+		callback.DialParallel:   {"0s leg.dialing m1 +74950000001", "0s leg.dialing m2 +74950000003", "30s leg.dialing m3 +74950000002"},
+		callback.DialSequential: {"0s leg.dialing m1 +74950000001", "30s leg.dialing m2 +74950000003", "1m0s leg.dialing m3 +74950000002"},
 	} {
 		try(t, func(t *testing.T, s *stage) {
-			s.packet.TrunksClient = []string{"a", "b"}
-			s.engine.Phone(managerNumber, telephonytest.Answers(0))
-			s.engine.Phone(clientNumber, tt.phone)
+			s.packet.DialMode = mode
+			s.packet.Managers = callback.Managers{{Number: "+74950000001", Group: "sales"}, {Number: "+74950000002"}, {Number: "+74950000003", Group: "sales"}}
+			for _, m := range s.packet.Managers {
+				s.engine.Phone(m.Number, telephonytest.RingsOn())
+			}
 			s.run(t)
-			if got := len(s.engine.Dials()) == 3; got != tt.elsewhere {
-				t.Errorf("tried elsewhere: %v, want %v\n%s", got, tt.elsewhere, s.timeline())
+			for _, line := range want {
+				s.has(t, line+" main")
 			}
 		})
 	}
@@ -545,7 +577,7 @@ func TestCallerIDsAreChosenBeforeTheScenarioStarts(t *testing.T) {
 
 func TestWhatThePacketAsksForInVainIsTold(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
-		s.packet.VoiceControl, s.packet.Transcribe = true, true
+		s.packet.VoiceControl, s.packet.Transcribe = new(true), new(true)
 		s.run(t)
 		s.has(t, "0s note (voice_control: no recogniser is set up; keys only)", "0s note (transcribe: no recogniser is set up; there will be no transcript)")
 	})

@@ -229,6 +229,8 @@ func (s *course) dialExtension(ctx context.Context, l *line) error {
 func millis(n *int) time.Duration  { return time.Duration(number(n)) * time.Millisecond }
 func seconds(n *int) time.Duration { return time.Duration(number(n)) * time.Second }
 
+func isTrue(b *bool) bool { return b != nil && *b }
+
 func number(n *int) int {
 	if n == nil {
 		return 0

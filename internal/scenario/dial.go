@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/media/tone"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
@@ -31,35 +33,54 @@ type target struct {
 func (t target) who() string { return cmp.Or(t.operator, t.owner) }
 
 // managers is whom to call, in order; those of one list ring together: an
-// operator's registered phones and his outside ones.
+// operator's registered phones and his outside ones, or a whole group.
 func (s *course) managers(ctx context.Context) [][]target {
 	var all [][]target
 	count := 0
-	add := func(t target) target {
-		count++
-		t.leg, t.role = fmt.Sprintf("m%d", count), call.Manager
-		t.timeout = seconds(s.packet.ManagerTimeoutS)
-		t.trunks = s.packet.RouteToManagers()
-		return t
-	}
-	for _, m := range s.packet.Managers {
-		extension := m.Operator()
-		if extension == "" {
-			all = append(all, []target{add(target{number: m.Number, extension: m.Extension})})
-			continue
+	for _, group := range s.packet.Managers.Groups() {
+		var lists [][]target
+		for _, m := range group {
+			together := s.phones(ctx, m)
+			for i := range together {
+				count++
+				together[i].leg = fmt.Sprintf("m%d", count)
+			}
+			lists = append(lists, together)
 		}
-		together := []target{add(target{operator: extension, extension: m.Extension})}
-		operator, err := s.Operators.Operator(ctx, s.account, extension)
-		if err != nil {
-			// The engine knows best whether a phone is there.
-			s.note(fmt.Sprintf("operator %s: %v", extension, err))
+		if s.packet.DialMode == callback.DialParallel {
+			lists = [][]target{slices.Concat(lists...)}
 		}
-		for _, phone := range operator.Phones {
-			together = append(together, add(target{number: phone, owner: extension, extension: m.Extension}))
-		}
-		all = append(all, together)
+		all = append(all, lists...)
 	}
 	return all
+}
+
+// phones are those of one manager.
+func (s *course) phones(ctx context.Context, m callback.ManagerTarget) []target {
+	one := target{
+		role: call.Manager, extension: m.Extension, timeout: seconds(s.packet.ManagerTimeoutS), trunks: s.packet.RouteToManagers(),
+	}
+	outside := func(number, owner string) target {
+		t := one
+		t.number, t.owner = number, owner
+		return t
+	}
+	extension := m.Operator()
+	if extension == "" {
+		return []target{outside(m.Number, "")}
+	}
+	registered := one
+	registered.operator = extension
+	together := []target{registered}
+	operator, err := s.Operators.Operator(ctx, s.account, extension)
+	if err != nil {
+		// The engine knows best whether a phone is there.
+		s.note(fmt.Sprintf("operator %s: %v", extension, err))
+	}
+	for _, phone := range operator.Phones {
+		together = append(together, outside(phone, extension))
+	}
+	return together
 }
 
 // client is the client's phone.
@@ -146,39 +167,13 @@ func (s *course) dial(ctx context.Context, t target, listener *line) (telephony.
 		return nil, errNoTrunk
 	}
 	tries := 0
-	return alongTrunks(t.trunks, func(trunk string) (telephony.Leg, error) {
+	return alongTrunks(t.trunks, failoverRules[s.packet.FailoverOn], func(trunk string) (telephony.Leg, error) {
 		next := t
 		if tries++; tries > 1 {
 			next.leg = fmt.Sprintf("%s.%d", t.leg, tries)
 		}
 		return s.try(ctx, next, trunk, listener)
 	})
-}
-
-// alongTrunks tries each trunk once, in order, as long as it is the network
-// that fails and not the person called (specification 1-callback §5).
-func alongTrunks[T any](trunks []string, try func(trunk string) (T, error)) (v T, err error) {
-	for _, trunk := range trunks {
-		if v, err = try(trunk); err == nil || !failsOver(err) {
-			return v, err
-		}
-	}
-	return v, err
-}
-
-// failsOver is the "network" rule of §5.
-func failsOver(err error) bool {
-	var e *telephony.DialError
-	if !errors.As(err, &e) {
-		return false
-	}
-	switch {
-	case e.Phase == telephony.PhaseSetup, e.Code == 403, e.Code == 404, e.Code >= 500 && e.Code < 600:
-		return true
-	case e.Code == 408, e.Code == 480:
-		return e.Phase != telephony.PhaseRinging
-	}
-	return false
 }
 
 // try is one call to one phone, with all of it on the timeline. The first of a

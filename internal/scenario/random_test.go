@@ -55,12 +55,14 @@ var packets = rapid.Custom(func(t *rapid.T) callback.Packet {
 		if rapid.Bool().Draw(t, "operator") {
 			m = callback.ManagerTarget{SIP: "10" + strconv.Itoa(i)}
 		}
+		m.Group = rapid.SampledFrom([]string{"", "first"}).Draw(t, "group")
 		m.Extension = rapid.SampledFrom([]string{"", "1", "2,3"}).Draw(t, "extension")
 		p.Managers = append(p.Managers, m)
 	}
 	p.Client += rapid.SampledFrom([]string{"", "^7"}).Draw(t, "client's extension")
 	p.DialMode = rapid.SampledFrom([]string{"sequential", "parallel"}).Draw(t, "mode")
 	p.TrunksClient = rapid.SampledFrom([][]string{nil, {"a", "b"}}).Draw(t, "trunks")
+	p.FailoverOn = rapid.SampledFrom([]string{callback.FailoverNetwork, callback.FailoverAny}).Draw(t, "failover")
 	p.IVRText = rapid.SampledFrom([]string{"", "ivr"}).Draw(t, "ivr")
 	p.ExtraInfo = rapid.SampledFrom([]string{"", "extra"}).Draw(t, "extra")
 	if rapid.Bool().Draw(t, "hangs up at the limit") {

@@ -117,7 +117,10 @@ func (c *Callbacks) Perform(ctx context.Context, a Attempt) (out Outcome) {
 			s.log.ErrorContext(ctx, "scenario panicked", "panic", p, "stack", string(debug.Stack()))
 			out = Outcome{Status: call.Interrupted, Reason: fmt.Sprint("internal error: ", p)}
 		}
-		s.event(call.Event{Type: call.Ended, Status: &out.Status, Reason: out.Reason})
+		s.event(call.Event{
+			Type: call.Ended, Status: &out.Status, Reason: out.Reason,
+			Reschedule: out.Reschedule, CancelRecalls: out.CancelRecalls,
+		})
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 		defer cancel()
 		if err := c.Journal.Flush(ctx); err != nil {

@@ -29,6 +29,17 @@ type Page struct {
 	Cursor string
 }
 
+// check fills in the default limit and refuses one that is out of bounds.
+func (p *Page) check() error {
+	if p.Limit == 0 {
+		p.Limit = DefaultLimit
+	}
+	if p.Limit < 1 || p.Limit > MaxLimit {
+		return invalid.Error{{Path: "limit", Message: fmt.Sprintf("want 1 to %d", MaxLimit)}}
+	}
+	return nil
+}
+
 // CallFilter narrows the list of calls. A zero field does not.
 type CallFilter struct {
 	Client     string // E.164
@@ -45,11 +56,8 @@ const callColumns = `id, account_id, direction, COALESCE(callback_id, ''), attem
 // Calls lists the account's calls, newest first, and the cursor of the next
 // page, "" after the last. A bad limit or cursor is an invalid.Error.
 func (s *Store) Calls(ctx context.Context, account string, p Page, f CallFilter) (calls []call.Call, next string, err error) {
-	if p.Limit == 0 {
-		p.Limit = DefaultLimit
-	}
-	if p.Limit < 1 || p.Limit > MaxLimit {
-		return nil, "", invalid.Error{{Path: "limit", Message: fmt.Sprintf("want 1 to %d", MaxLimit)}}
+	if err := p.check(); err != nil {
+		return nil, "", err
 	}
 	var w where
 	w.and("account_id = ?", account)
@@ -103,10 +111,12 @@ func (s *Store) Call(ctx context.Context, account, id string) (call.Call, error)
 	return calls[0], nil
 }
 
-// Unfinished are the calls of this node that have not ended, of all accounts,
-// oldest first. At the start of a process they are those of its predecessor.
+// Unfinished are the calls of this node that have begun and have not ended, of
+// all accounts, oldest first. At the start of a process they are those of its
+// predecessor.
 func (s *Store) Unfinished(ctx context.Context) ([]call.Call, error) {
-	return s.queryCalls(ctx, `WHERE node = $1 AND ended_at IS NULL ORDER BY id`, s.node)
+	return s.queryCalls(ctx, `WHERE node = $1 AND ended_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM callbacks WHERE callbacks.id = calls.callback_id AND state = 'scheduled') ORDER BY id`, s.node)
 }
 
 // Rendering are the calls of this node whose recordings wait for the renderer,

@@ -224,13 +224,14 @@ func (w *groupWrite) event(ctx context.Context, tx *Tx, i int) error {
 		return nil
 	}
 	e.Seq = l.LastSeq + 1
+	// Before the event is stored: its end tells what follows.
+	if err := w.journal.store.followCallback(ctx, tx, *l, e); err != nil {
+		return err
+	}
 	if err := insertEvent(ctx, tx, l.Account, *e); err != nil {
 		return err
 	}
 	l.Apply(*e)
-	if err := followCallback(ctx, tx, *l, *e); err != nil {
-		return err
-	}
 	return w.journal.follow(ctx, tx, w.hook, *l, *e)
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
-	"github.com/perezvon/perezvon/internal/invalid"
 )
 
 // States of a delivery.
@@ -190,11 +189,8 @@ func (s *Store) RetryDelivery(_ context.Context, account, id string, added func(
 // first, and the cursor of the next page, "" after the last. A bad limit or
 // cursor is an invalid.Error.
 func (s *Store) Deliveries(ctx context.Context, account string, p Page, f DeliveryFilter) (list []Delivery, next string, err error) {
-	if p.Limit == 0 {
-		p.Limit = DefaultLimit
-	}
-	if p.Limit < 1 || p.Limit > MaxLimit {
-		return nil, "", invalid.Error{{Path: "limit", Message: fmt.Sprintf("want 1 to %d", MaxLimit)}}
+	if err := p.check(); err != nil {
+		return nil, "", err
 	}
 	var w where
 	w.and("account_id = ?", account)

@@ -24,12 +24,27 @@ func TestListsReadOneIndexAndSortNothing(t *testing.T) {
 		`SELECT id FROM calls WHERE callback_id = 'x' ORDER BY attempt`:                                                                    "calls_of_callback",
 		`SELECT event FROM events WHERE account_id = 'a' AND call_id = 'x' AND seq > 3 ORDER BY seq`:                                       "PRIMARY KEY",
 		`SELECT k.id FROM callbacks k CROSS JOIN calls c WHERE k.state = 'queued' AND c.callback_id = k.id AND c.node = 'n' ORDER BY k.id`: "callbacks_queued",
+		strings.NewReplacer("$1", "1", "$2", "100").Replace(dueSQL):                                                                        "callbacks_due",
+		`SELECT id FROM callbacks WHERE account_id = 'a' ORDER BY created_at DESC, id DESC LIMIT 50`:                                       "callbacks_newest",
+		`SELECT id FROM callbacks WHERE account_id = 'a' AND state = 's' ORDER BY created_at DESC, id DESC LIMIT 50`:                       "callbacks_in_state",
+		inline(talkedToSQL, "'a'", "'c'"):                            "calls_of_client",
+		inline(openForSQL, "'a'", "'w'", "'c'"):                      "callbacks_of_client",
+		inline(rateSQL("client"), "'a'", "'w'", "'c'", "1", "2"):     "callbacks_of_client",
+		inline(rateSQL("client_ip"), "'a'", "'w'", "'ip'", "1", "2"): "callbacks_of_address",
 	} {
 		plan := explain(t, s, query)
 		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN c") {
 			t.Errorf("%s\n%s", query, plan)
 		}
 	}
+}
+
+// inline writes the arguments into the query.
+func inline(query string, args ...string) string {
+	for i, a := range args {
+		query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), a)
+	}
+	return query
 }
 
 func explain(t *testing.T, s *Store, query string) string {

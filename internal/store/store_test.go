@@ -22,7 +22,7 @@ func TestSQLite(t *testing.T) {
 
 func TestPostgreSQL(t *testing.T) {
 	if open, ok := storetest.Postgres(t); ok {
-		storetest.Exercise(t, open)
+		storetest.Exercise(t, func(t *testing.T) *store.Store { return open(t) })
 		t.Run("lost connections", func(t *testing.T) { loseConnections(t, open(t)) })
 	}
 }

@@ -98,6 +98,7 @@ func New(t *testing.T, o Options) *Server {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { feed.Run(ctx) })
+	running.Go(func() { s.Dispatch.Recall(ctx) })
 	running.Go(func() { s.check(s.API.Serve(ctx, l)) })
 	t.Cleanup(func() {
 		drained, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

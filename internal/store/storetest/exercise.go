@@ -74,6 +74,11 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 	}{
 		{"trunks", exerciseTrunks},
 		{"operators", exerciseOperators},
+		{"widgets", exerciseWidgets},
+		{"rates of a widget", exerciseRates},
+		{"open callbacks are joined", exerciseJoining},
+		{"managers take turns", exerciseTurns},
+		{"a verdict ends a call before it begins", exerciseVerdict},
 		{"locations", exerciseLocations},
 		{"keys", exerciseKeys},
 		{"callback", exerciseCallback},
@@ -89,6 +94,10 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"deliveries", exerciseDeliveries},
 		{"a callback's first event has its follow-up", exerciseFirstEvent},
 		{"webhook secrets", exerciseSecrets},
+		{"recalls", exerciseRecalls},
+		{"what ends recalls", exerciseWhatEndsRecalls},
+		{"a first attempt that waits", exerciseWaiting},
+		{"callbacks are listed newest first, page by page", exerciseCallbackList},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
@@ -175,7 +184,7 @@ func exerciseCallback(t *testing.T, s *store.Store) {
 	n := NewCallback("+79161234567")
 	n.Received = []byte("raw \x00\xff bytes")
 	answer, err := s.CreateCallback(n)
-	same(t, store.Answered{ID: n.ID, CallID: n.CallID}, answer, err)
+	same(t, store.Answered{ID: n.ID, CallID: n.CallID, Packet: n.Packet}, answer, err)
 
 	r, err := s.Callback(ctx, Mine, n.ID)
 	same(t, callback.Record{
@@ -240,7 +249,7 @@ func exerciseIdempotency(t *testing.T, s *store.Store) {
 
 	again := NewCallback("+79161234567")
 	again.Key = "key-1"
-	want.Replayed = true
+	want.Replayed, want.Packet = true, callback.Packet{}
 	got, err := s.CreateCallback(again)
 	same(t, want, got, err)
 	got, err = s.Replay(ctx, Mine, again.Key, again.Received)
@@ -257,7 +266,7 @@ func exerciseIdempotency(t *testing.T, s *store.Store) {
 	other := NewCallback("+79161234567")
 	other.Account, other.Key, other.Received = Theirs, "key-1", []byte("x")
 	got, err = s.CreateCallback(other)
-	same(t, store.Answered{ID: other.ID, CallID: other.CallID}, got, err)
+	same(t, store.Answered{ID: other.ID, CallID: other.CallID, Packet: other.Packet}, got, err)
 }
 
 func exerciseJournal(t *testing.T, s *store.Store) {
@@ -408,7 +417,7 @@ func exerciseUnfinished(t *testing.T, s *store.Store) {
 	}
 	same(t, []string{queued.CallID, running.CallID}, got, err)
 	orders, err := s.Queued(ctx)
-	same(t, []store.Order{{CreatedAt: unfinished[0].StartedAt, Account: Mine, CallbackID: queued.ID, CallID: queued.CallID, Attempt: 1, Packet: queued.Packet}}, orders, err)
+	same(t, []store.Order{{Account: Mine, CallbackID: queued.ID, CallID: queued.CallID, Attempt: 1, Packet: queued.Packet}}, orders, err)
 }
 
 func exerciseHook(t *testing.T, s *store.Store) {

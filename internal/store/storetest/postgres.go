@@ -25,7 +25,7 @@ const postgresDSN = "PEREZVON_TEST_POSTGRES"
 // Postgres gives stores on a PostgreSQL server, each in an empty database: the
 // server that PEREZVON_TEST_POSTGRES names, or else one that runs for this test
 // alone, from the binaries that are installed. ok is false if there are none.
-func Postgres(t *testing.T) (open func(t *testing.T) *store.Store, ok bool) {
+func Postgres(t testing.TB) (open func(t testing.TB) *store.Store, ok bool) {
 	t.Helper()
 	dsn := os.Getenv(postgresDSN)
 	if dsn == "" {
@@ -41,7 +41,7 @@ func Postgres(t *testing.T) (open func(t *testing.T) *store.Store, ok bool) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	return func(t *testing.T) *store.Store {
+	return func(t testing.TB) *store.Store {
 		t.Helper()
 		name := "perezvon_test_" + strings.ReplaceAll(call.NewID(), "-", "")
 		if _, err := server.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
@@ -74,7 +74,7 @@ func postgresBinaries() string {
 
 // startPostgres runs a server that listens on a Unix socket in a folder of its
 // own. PostgreSQL refuses to run as root, so root runs it as postgres.
-func startPostgres(t *testing.T, bin string) (dsn string) {
+func startPostgres(t testing.TB, bin string) (dsn string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pg") // short: a socket's path has 107 bytes at most
 	if err != nil {
@@ -104,7 +104,7 @@ func startPostgres(t *testing.T, bin string) (dsn string) {
 	return (&url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/postgres", RawQuery: url.Values{"host": {dir}}.Encode()}).String()
 }
 
-func giveTo(t *testing.T, dir, name string) {
+func giveTo(t testing.TB, dir, name string) {
 	t.Helper()
 	u, err := user.Lookup(name)
 	if err != nil {

@@ -1,0 +1,219 @@
+package dispatch_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/dispatch"
+	"github.com/perezvon/perezvon/internal/invalid"
+	"github.com/perezvon/perezvon/internal/store"
+	"github.com/perezvon/perezvon/internal/store/storetest"
+)
+
+// asks orders a callback through the widget "site".
+func (b *bench) asks(t *testing.T, change func(*callback.Packet)) (dispatch.Accepted, callback.Record) {
+	t.Helper()
+	p := callback.Packet{Widget: "site", Client: "8 (916) 123-45-67"}
+	change(&p)
+	a, err := b.service.Accept(t.Context(), mine, p, []byte("{}"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.store.Callback(t.Context(), mine, a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, r
+}
+
+func asIs(*callback.Packet) {}
+
+// over is the reason of the only attempt's end.
+func (b *bench) over(t *testing.T, a dispatch.Accepted, want call.Status) string {
+	t.Helper()
+	b.wants(t, a.ID, callback.StateDone, want)
+	events, err := b.store.Events(t.Context(), mine, a.CallID, 0)
+	if err != nil || len(events) != 2 || events[1].Type != call.Ended {
+		t.Fatalf("created and ended: %+v %v", events, err)
+	}
+	if n := len(b.runner.attempts()); n != 0 || b.service.Live() != 0 {
+		t.Errorf("%d attempts were made, %d calls live", n, b.service.Live())
+	}
+	return events[1].Reason
+}
+
+// "The packet wins over the widget, the widget over the server's default."
+func TestAnOrderIsCarriedOutWithItsWidgetsSettings(t *testing.T) {
+	b := newBench(t)
+	b.site(t, func(w *directory.Widget) {
+		w.Managers, w.Greeting, w.IVRText = callback.Managers{{Number: "101"}}, "of the widget", "of the widget"
+	})
+	_, r := b.asks(t, func(p *callback.Packet) { p.IVRText = "of the packet" })
+	p := r.Packet
+	if p.Greeting != "of the widget" || p.IVRText != "of the packet" || p.ConnectingText != "Звонок клиенту" || p.Managers.String() != "101" || p.Trunk != "carrier" {
+		t.Errorf("%+v", p)
+	}
+	for field, change := range map[string]func(*callback.Packet){
+		"widget": func(p *callback.Packet) { p.Widget = "none" },
+		"client": func(p *callback.Packet) { p.Client = "" },
+		"trunk":  func(p *callback.Packet) { p.Trunk = "none" },
+	} {
+		p := callback.Packet{Widget: "site", Client: "+79160000002"}
+		change(&p)
+		_, err := b.service.Accept(t.Context(), mine, p, nil, "")
+		var bad invalid.Error
+		if !errors.As(err, &bad) || len(bad) != 1 || bad[0].Path != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	b.drain(t)
+}
+
+func TestWhoIsNotAllowedIsAcknowledgedAndNotCalled(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		b := newBench(t)
+		b.site(t, func(w *directory.Widget) {
+			w.Managers, w.Blacklist = callback.Managers{{Number: "101"}}, []string{"+7916123*"}
+			w.RatePerAddress = &directory.Rate{Count: 1, Per: directory.Duration(time.Hour)}
+		})
+		a, _ := b.asks(t, asIs)
+		if why := b.over(t, a, call.NotAllowed); !strings.Contains(why, "blacklist") {
+			t.Error(why)
+		}
+		from := func(client string) (dispatch.Accepted, callback.Record) {
+			return b.asks(t, func(p *callback.Packet) { p.Client, p.ClientIP = client, "192.0.2.1" })
+		}
+		first, _ := from("+79160000001")
+		b.until(t, first.CallID, call.Dialing)
+		_, r := from("+79160000002")
+		if r.Attempts[0].Status != call.NotAllowed {
+			t.Errorf("the second from one address: %+v", r)
+		}
+		if again, _ := from("+79160000001"); !again.Joined || again.ID != first.ID {
+			t.Errorf("%+v", again)
+		}
+		time.Sleep(time.Hour)
+		later, r := from("+79160000003")
+		if !r.Attempts[0].Status.IsZero() {
+			t.Errorf("after an hour: %+v", r)
+		}
+		b.until(t, later.CallID, call.Dialing)
+		if n := len(b.runner.attempts()); n != 2 {
+			t.Error(n, "attempts were made")
+		}
+		b.drain(t)
+	})
+}
+
+func TestOutsideTheHoursAnOrderWaitsOrExpires(t *testing.T) {
+	virtual(t, func(t *testing.T) { // it is Saturday, 2000-01-01, 03:00 in Moscow
+		b := newBench(t)
+		opens := time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)
+		b.site(t, func(w *directory.Widget) {
+			w.Managers = callback.Managers{{Number: "101"}}
+			w.Hours = &directory.Hours{Timezone: "Europe/Moscow", Week: directory.Week{Saturday: directory.Spans{"04:00-18:00"}}}
+		})
+		within := func(s int) func(*callback.Packet) {
+			return func(p *callback.Packet) { p.StartWithinS = &s }
+		}
+		a, _ := b.asks(t, within(1800))
+		if why := b.over(t, a, call.Expired); !strings.Contains(why, "2000-01-01T01:00:00Z") {
+			t.Error(why)
+		}
+		for _, change := range []func(*callback.Packet){asIs, within(7200)} {
+			a, r := b.asks(t, change)
+			if r.State != callback.StateScheduled || r.NextAttemptAt == nil || !r.NextAttemptAt.Equal(opens) || b.service.Live() != 0 {
+				t.Errorf("%+v", r)
+			}
+			if again, _ := b.asks(t, change); !again.Joined || again.ID != a.ID {
+				t.Errorf("a second order: %+v", again)
+			}
+			if err := b.service.Cancel(t.Context(), mine, a.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waits, _ := b.asks(t, asIs)
+		b.recall(t)
+		time.Sleep(time.Until(opens) - time.Second)
+		if n := len(b.runner.attempts()); n != 0 {
+			t.Error(n, "attempts before the opening")
+		}
+		b.until(t, waits.CallID, call.Dialing)
+		if d := time.Since(opens); d < 0 || d > time.Second {
+			t.Error("it began", d, "after the opening")
+		}
+		at, _ := b.asks(t, func(p *callback.Packet) { p.Client = "+79160000009" })
+		b.until(t, at.CallID, call.Dialing)
+		b.drain(t)
+	})
+}
+
+func TestARestartedServerKeepsToStartWithin(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		b := newBench(t)
+		short, long := storetest.NewCallback("+79160000001"), storetest.NewCallback("+79160000002")
+		short.Packet.StartWithinS, long.Packet.StartWithinS = new(30), new(3600)
+		for _, n := range []store.NewCallback{short, long} {
+			if _, err := b.store.CreateCallback(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(20 * time.Minute)
+		if err := b.service.Recover(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.until(t, long.CallID, call.Dialing)
+		b.wants(t, short.ID, callback.StateDone, call.Expired)
+		b.drain(t)
+	})
+}
+
+func TestManagersOfAWidgetTakeTurnsAndTheResponsibleIsFirst(t *testing.T) {
+	b := newBench(t)
+	for _, extension := range []string{"102", "103"} {
+		if err := second(b.store.PutOperator(t.Context(), mine, directory.Operator{Extension: extension})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.site(t, func(w *directory.Widget) {
+		w.Managers, w.RoundRobin, w.ResponsibleFirst = callback.Managers{{Number: "101"}, {Number: "102"}, {Number: "103"}}, true, true
+	})
+	old := storetest.Create(t, b.store, "+79160000004")
+	for _, e := range []call.Event{
+		{Type: call.Answered, Leg: "m1", Role: call.Manager, Operator: "102"}, {Type: call.Joined, Leg: "m1", Other: "c1"}, {Type: call.Ended, Status: &call.Completed},
+	} {
+		e.CallID = old.CallID
+		b.store.Journal().Append(e)
+	}
+	if err := b.store.Journal().Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ client, managers, want string }{
+		{"+79160000001", "", "101_102_103"},
+		{"+79160000002", "103_101", "103_101"}, // the packet's own are called as they come
+		{"+79160000003", "", "102_103_101"},
+		{"+79160000004", "", "102_103_101"}, // in turn 103_101_102
+		{"+79160000005", "", "101_102_103"},
+	} {
+		_, r := b.asks(t, func(p *callback.Packet) {
+			p.Client = step.client
+			if step.managers != "" {
+				p.Managers, _ = callback.ParseManagers(step.managers)
+			}
+		})
+		if got := r.Packet.Managers.String(); got != step.want {
+			t.Errorf("%s: %s, want %s", step.client, got, step.want)
+		}
+	}
+	b.drain(t)
+	for _, a := range b.runner.attempts() {
+		if r, err := b.store.Callback(t.Context(), mine, a.CallbackID); err != nil || r.Packet.Managers.String() != a.Packet.Managers.String() {
+			t.Error("what is made is not what is stored:", a.Packet.Managers, r.Packet.Managers, err)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/directory"
+)
+
+// Verdict ends a callback's first call before it begins. The zero Verdict lets
+// it begin.
+type Verdict struct {
+	Status call.Status
+	Reason string
+}
+
+// admission is what the widget has to say of a request, in the transaction
+// that stores it: of two requests that come together, the second sees the
+// first.
+type admission struct {
+	joined  Answered // of the open callback, if there is one
+	verdict Verdict
+	packet  callback.Packet
+}
+
+// admit judges the request. It holds the widget's row to the end of the
+// transaction, so other nodes wait. ErrNotFound if the widget is gone.
+func admit(ctx context.Context, tx *Tx, n NewCallback, client string, now time.Time) (a admission, err error) {
+	a = admission{verdict: n.Verdict, packet: n.Packet}
+	if n.Widget == nil {
+		return a, nil
+	}
+	var turn int64
+	err = tx.QueryRowContext(ctx, `UPDATE widgets SET turn = turn WHERE account_id = $1 AND name = $2 RETURNING turn`,
+		n.Account, n.Widget.Name).Scan(&turn)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, ErrNotFound
+	}
+	if err != nil {
+		return a, err
+	}
+	if a.verdict.Status != call.NotAllowed {
+		if a.joined, err = openFor(ctx, tx, n, client); err != nil || a.joined.Joined {
+			return a, err
+		}
+	}
+	if a.verdict.Status.IsZero() {
+		if a.verdict, err = overRate(ctx, tx, n, client, now); err != nil {
+			return a, err
+		}
+	}
+	if n.RoundRobin && a.verdict.Status.IsZero() {
+		a.packet.Managers = n.Packet.Managers.Turned(turn)
+		_, err = tx.ExecContext(ctx, `UPDATE widgets SET turn = turn + 1 WHERE account_id = $1 AND name = $2`, n.Account, n.Widget.Name)
+	}
+	a.packet.Managers = a.packet.Managers.First(n.First)
+	return a, err
+}
+
+const talkedToSQL = `
+	SELECT responsible FROM calls
+	WHERE account_id = $1 AND client = $2 AND joined_at IS NOT NULL AND responsible <> ''
+	ORDER BY started_at DESC, id DESC LIMIT 1`
+
+// TalkedTo is who talked to the client last: an operator's extension or the
+// number of a manager outside; "" if nobody has.
+func (s *Store) TalkedTo(ctx context.Context, account, client string) (who string, err error) {
+	err = s.reader.QueryRowContext(ctx, talkedToSQL, account, text(client)).Scan(&who)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return who, err
+}
+
+const openForSQL = `
+	SELECT k.id, (SELECT c.id FROM calls c WHERE c.callback_id = k.id ORDER BY c.attempt DESC LIMIT 1)
+	FROM callbacks k
+	WHERE k.account_id = $1 AND k.widget = $2 AND k.widget <> '' AND k.client = $3 AND k.state IN ('queued', 'running', 'scheduled')
+	ORDER BY k.created_at DESC LIMIT 1`
+
+// openFor is the widget's callback for that client that is not over yet.
+func openFor(ctx context.Context, tx *Tx, n NewCallback, client string) (Answered, error) {
+	var a Answered
+	err := tx.QueryRowContext(ctx, openForSQL, n.Account, n.Widget.Name, client).Scan(&a.ID, &a.CallID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Answered{}, nil
+	}
+	a.Joined = err == nil
+	return a, err
+}
+
+// overRate refuses the request if one of the widget's rates is used up. What
+// was refused or joined does not count.
+func overRate(ctx context.Context, tx *Tx, n NewCallback, client string, now time.Time) (Verdict, error) {
+	for _, r := range []struct {
+		rate         *directory.Rate
+		column, from string
+	}{
+		{n.Widget.RatePerClient, "client", client},
+		{n.Widget.RatePerAddress, "client_ip", n.Packet.ClientIP},
+	} {
+		if r.rate == nil || r.from == "" {
+			continue
+		}
+		var count int
+		err := tx.QueryRowContext(ctx, rateSQL(r.column), n.Account, n.Widget.Name, r.from,
+			now.Add(-time.Duration(r.rate.Per)).UnixMilli(), r.rate.Count).Scan(&count)
+		if err != nil {
+			return Verdict{}, err
+		}
+		if count >= r.rate.Count {
+			return Verdict{call.NotAllowed, fmt.Sprintf("%s has had %d requests within %s, which is the most", r.from, count, r.rate.Per)}, nil
+		}
+	}
+	return Verdict{}, nil
+}
+
+func rateSQL(column string) string {
+	return fmt.Sprintf(`
+		SELECT COUNT(*) FROM (
+			SELECT 1 FROM callbacks
+			WHERE account_id = $1 AND widget = $2 AND widget <> '' AND %[1]s = $3 AND %[1]s <> '' AND created_at > $4 AND NOT refused
+			LIMIT $5
+		) AS recent`, column)
+}
+
+// endAtOnce ends the call that was just created as the verdict says.
+func (s *Store) endAtOnce(ctx context.Context, tx *Tx, c *call.Call, v Verdict) (call.Event, error) {
+	ended := call.Event{Seq: c.LastSeq + 1, At: c.StartedAt, CallID: c.ID, Type: call.Ended, Status: &v.Status, Reason: v.Reason}
+	if err := insertEvent(ctx, tx, c.Account, ended); err != nil {
+		return ended, err
+	}
+	c.Apply(ended)
+	if err := saveCall(ctx, tx, *c, s.node); err != nil {
+		return ended, err
+	}
+	return ended, s.journal.follow(ctx, tx, s.journal.onEvent(), *c, ended)
+}
