@@ -14,7 +14,7 @@ const (
 	Dialing          Type = "leg.dialing"       // leg, role, number, trunk or operator, caller_id, timeout_ms
 	Progress         Type = "leg.progress"      // leg, sip_code, early_media
 	Ringing          Type = "leg.ringing"       // leg, sip_code
-	Answered         Type = "leg.answered"      // leg, role, operator, codec, elapsed_ms
+	Answered         Type = "leg.answered"      // leg, role, operator, codec, sip_call_id, elapsed_ms
 	DialFailed       Type = "leg.failed"        // leg, role, trunk, sip_code, reason, elapsed_ms
 	DialCancelled    Type = "leg.cancelled"     // leg, reason: we gave up ringing it
 	LegEnded         Type = "leg.ended"         // leg, by, sip_code, reason
@@ -66,6 +66,7 @@ type Event struct {
 	Trunk      string `json:"trunk,omitempty"`
 	CallerID   string `json:"caller_id,omitempty" doc:"The number shown to this leg"`
 	SIPCode    int    `json:"sip_code,omitempty"`
+	SIPCallID  string `json:"sip_call_id,omitempty" doc:"The leg's Call-ID in the signalling, to find it in a log or a capture"`
 	Q850       int    `json:"q850,omitempty" doc:"The carrier's cause (ITU-T Q.850) beside sip_code"`
 	Codec      string `json:"codec,omitempty"`
 	EarlyMedia bool   `json:"early_media,omitempty"`

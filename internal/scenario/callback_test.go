@@ -487,6 +487,11 @@ func TestTrunksAreTriedInOrderSeparatelyForEachSide(t *testing.T) {
 			"6s leg.dialing c1 +79161234567 dead", "10s leg.failed c1 dead 503",
 			"10s leg.dialing c1.2 +79161234567 full", "10s leg.failed c1.2 full 503",
 			"10s leg.dialing c1.3 +79161234567 b", "11s joined m1 c1.3")
+		for _, e := range s.journal.events {
+			if e.Type == call.Answered && e.Leg == "c1.3" && e.ElapsedMS != 1000 {
+				t.Errorf("the answer took %d ms, want the 1000 of its own trunk", e.ElapsedMS)
+			}
+		}
 	})
 }
 

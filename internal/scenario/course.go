@@ -69,10 +69,11 @@ type line struct {
 }
 
 // pickedUp puts an answer on the timeline.
-func (s *course) pickedUp(leg telephony.Leg, t target, elapsed time.Duration) *line {
+func (s *course) pickedUp(a answer, t target) *line {
+	leg := a.leg
 	s.event(call.Event{
 		Type: call.Answered, Leg: leg.ID(), Role: t.role, Operator: t.who(), Number: t.number,
-		Codec: leg.Info().Codec.Name(), ElapsedMS: elapsed.Milliseconds(),
+		Codec: leg.Info().Codec.Name(), SIPCallID: leg.Info().CallID, ElapsedMS: a.after.Milliseconds(),
 	})
 	return &line{Leg: leg, target: t, over: sync.OnceFunc(func() { s.legEnded(leg, t, "") })}
 }

@@ -119,17 +119,16 @@ func (s *course) dialFirst(ctx context.Context, targets []target, listener *line
 	calls := make([]func(context.Context) (*line, error), len(targets))
 	for i, t := range targets {
 		calls[i] = func(ctx context.Context) (*line, error) {
-			began := time.Now()
-			leg, err := s.dial(ctx, t, listener)
+			a, err := s.dial(ctx, t, listener)
 			if err != nil {
 				return nil, err
 			}
 			if !answered.CompareAndSwap(false, true) {
-				leg.Hangup(0)
-				s.legEnded(leg, t, errAnsweredSecond.Error())
+				a.leg.Hangup(0)
+				s.legEnded(a.leg, t, errAnsweredSecond.Error())
 				return nil, errAnsweredSecond
 			}
-			return s.pickedUp(leg, t, time.Since(began)), nil
+			return s.pickedUp(a, t), nil
 		}
 	}
 	winner, all := race(ctx, func(_ int, r result[*line]) bool { return r.err == nil }, calls...)
@@ -157,17 +156,23 @@ func lastOf(targets []target, all []result[*line]) error {
 	return last
 }
 
+// answer is a leg, and how long it rang through the trunk that got through.
+type answer struct {
+	leg   telephony.Leg
+	after time.Duration
+}
+
 // dial calls one phone, through its trunks in order where it is outside.
-func (s *course) dial(ctx context.Context, t target, listener *line) (telephony.Leg, error) {
+func (s *course) dial(ctx context.Context, t target, listener *line) (answer, error) {
 	if t.operator != "" {
 		return s.try(ctx, t, "", listener)
 	}
 	if len(t.trunks) == 0 {
 		s.event(call.Event{Type: call.DialFailed, Leg: t.leg, Role: t.role, SIPCode: errNoTrunk.Code, Reason: errNoTrunk.Reason})
-		return nil, errNoTrunk
+		return answer{}, errNoTrunk
 	}
 	tries := 0
-	return alongTrunks(t.trunks, failoverRules[s.packet.FailoverOn], func(trunk string) (telephony.Leg, error) {
+	return alongTrunks(t.trunks, failoverRules[s.packet.FailoverOn], func(trunk string) (answer, error) {
 		next := t
 		if tries++; tries > 1 {
 			next.leg = fmt.Sprintf("%s.%d", t.leg, tries)
@@ -179,16 +184,16 @@ func (s *course) dial(ctx context.Context, t target, listener *line) (telephony.
 // try is one call to one phone, with all of it on the timeline. The first of a
 // callback does not go out before it is stored, so that nobody is called twice
 // by one attempt.
-func (s *course) try(ctx context.Context, t target, trunk string, listener *line) (telephony.Leg, error) {
+func (s *course) try(ctx context.Context, t target, trunk string, listener *line) (answer, error) {
 	s.event(call.Event{
 		Type: call.Dialing, Leg: t.leg, Role: t.role, Number: t.number, Operator: t.who(), Trunk: trunk,
 		CallerID: t.callerID, TimeoutMS: t.timeout.Milliseconds(),
 	})
 	if err := s.storedFirst(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errNotStored, err)
+		return answer{}, fmt.Errorf("%w: %w", errNotStored, err)
 	}
 	d := telephony.Dial{
-		Leg: t.leg, Operator: t.operator, Trunk: trunk, Number: t.number, CallerID: t.callerID, Timeout: t.timeout,
+		Call: s.callID, Leg: t.leg, Operator: t.operator, Trunk: trunk, Number: t.number, CallerID: t.callerID, Timeout: t.timeout,
 		// There is a tape once the manager has answered, so this is the client's:
 		// he is recorded from what his carrier plays on.
 		Record:     s.track(t.leg, t.role),
@@ -197,13 +202,14 @@ func (s *course) try(ctx context.Context, t target, trunk string, listener *line
 	if listener != nil {
 		d.Listener, d.Ringback = listener.Leg, telephony.Prompt{Clip: tone.Ringback(), Loop: true}
 	}
+	began := time.Now()
 	leg, err := s.Engine.Dial(ctx, d)
 	if err == nil {
-		return leg, nil
+		return answer{leg, time.Since(began)}, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		s.event(call.Event{Type: call.DialCancelled, Leg: t.leg, Role: t.role, Trunk: trunk, Reason: reason(cause)})
-		return nil, err
+		return answer{}, err
 	}
 	var e *telephony.DialError
 	if !errors.As(err, &e) {
@@ -214,7 +220,7 @@ func (s *course) try(ctx context.Context, t target, trunk string, listener *line
 		Type: call.DialFailed, Leg: t.leg, Role: t.role, Trunk: trunk, SIPCode: e.Code, Q850: e.Q850,
 		Reason: e.Reason, ElapsedMS: e.Elapsed.Milliseconds(),
 	})
-	return nil, e
+	return answer{}, e
 }
 
 func (s *course) progress(leg string, p telephony.Progress) {
