@@ -62,7 +62,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	phones, err := c.engine(db, log)
+	phones, ports, err := c.engine(db, log)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	watch := metrics.New(versionName(), calls.Live, nil)
+	watch := metrics.New(versionName(), calls.Live, func() metrics.Packets { return metrics.Packets(ports.Totals()) })
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
 	api, err := c.api(ctx, db, calls, phones, feed, archive.Archive, signer, backends{hooks, later}, watch, log)
 	if err != nil {
@@ -138,22 +138,23 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	return errors.Join(err, services.Wait())
 }
 
-// engine is the built-in phone system.
-func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine, error) {
+// engine is the built-in phone system, and the pool of its media ports.
+func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine, *stream.Ports, error) {
 	host, _, err := net.SplitHostPort(c.SIP)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if host == "" { // ":5060", as listeners are often written
 		host, c.SIP = "0.0.0.0", "0.0.0.0"+c.SIP
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return nil, fmt.Errorf("--sip %s: the host must be an IP address: %w", c.SIP, err)
+		return nil, nil, fmt.Errorf("--sip %s: the host must be an IP address: %w", c.SIP, err)
 	}
+	ports := stream.NewPorts(stream.SystemNet(), ip, c.RTPPorts.Low, c.RTPPorts.High)
 	cfg := sipengine.Config{
 		Addr: c.SIP, TLSAddr: c.SIPTLS, Advertise: c.SIPAdvertise,
-		Ports:        stream.NewPorts(stream.SystemNet(), ip, c.RTPPorts.Low, c.RTPPorts.High),
+		Ports:        ports,
 		Directory:    account{db, directory.DefaultAccount},
 		Phones:       registrar.File(filepath.Join(c.Data, "phones.json")),
 		Ledger:       filepath.Join(c.Data, "calls.jsonl"),
@@ -165,11 +166,12 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 	if c.SIPTLS != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 		if err != nil {
-			return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+			return nil, nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
 		}
 		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
-	return sipengine.New(cfg)
+	engine, err := sipengine.New(cfg)
+	return engine, ports, err
 }
 
 // refuse answers calls in: there are no routes for them yet.

@@ -24,6 +24,7 @@ type Ports struct {
 	free    []freePair // the longest unused first
 	streams map[*Stream]struct{}
 	reports *time.Timer // runs while there are streams
+	past    Totals      // of streams that are closed
 }
 
 type freePair struct {
@@ -157,6 +158,7 @@ func (p *Ports) add(s *Stream) {
 func (p *Ports) remove(s *Stream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.past = p.past.plus(s.Stats())
 	delete(p.streams, s)
 	if len(p.streams) == 0 {
 		p.reports.Stop()
