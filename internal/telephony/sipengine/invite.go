@@ -216,16 +216,20 @@ func (a *attempt) provisional(res *sip.Response) {
 
 // accepted takes the first 2xx.
 func (a *attempt) accepted(res *sip.Response) *telephony.DialError {
-	d := a.acknowledge(res)
+	d, ack := a.established(res)
 	err := a.leg.accept(sdpOf(res))
 	if errors.Is(err, errNoDescription) && a.early != "" && a.early == d.id.remote {
 		err = nil // it said so in a 1xx
 	}
+	// The dialog stands before the ACK is out: a far end that presses a key or
+	// hangs up in the instant of the ACK must be known by then.
+	stands := err == nil && a.leg.begin(d)
+	a.acknowledge(d, ack)
 	if err != nil {
 		a.e.tasks.run(func() { a.leg.bye(d) })
 		return a.fail(sip.StatusNotAcceptableHere, "Not Acceptable Here", err)
 	}
-	if !a.leg.begin(d) {
+	if !stands {
 		a.e.tasks.run(func() { a.leg.bye(d) })
 		return a.gaveUp(context.Cause(a.leg.ctx))
 	}
@@ -233,23 +237,27 @@ func (a *attempt) accepted(res *sip.Response) *telephony.DialError {
 	return nil
 }
 
-// acknowledge makes the dialog of a 2xx and sends its ACK (RFC 3261 §13.2.2.4).
-func (a *attempt) acknowledge(res *sip.Response) *dialog {
+// established makes the dialog of a 2xx and the ACK to it (RFC 3261 §13.2.2.4).
+func (a *attempt) established(res *sip.Response) (d *dialog, ack *sip.Request) {
 	req := a.req
-	d := a.e.dialogFromResponse(req, res, a.login)
+	d = a.e.dialogFromResponse(req, res, a.login)
 	d.behindNAT, d.trunk = a.behindNAT, a.trunk
 	d.keep()
-	ack := d.numbered(sip.ACK, req.CSeq().SeqNo)
+	ack = d.numbered(sip.ACK, req.CSeq().SeqNo)
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
 		for _, h := range req.GetHeaders(name) {
 			ack.AppendHeader(sip.HeaderClone(h)) // RFC 3261 §22.1
 		}
 	}
+	return d, ack
+}
+
+// acknowledge sends the ACK and keeps it, for when the 2xx comes again.
+func (a *attempt) acknowledge(d *dialog, ack *sip.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.acks[d.id.remote] = ack
 	a.e.write(ack)
-	return d
 }
 
 // onMore takes each 2xx after the first: the same again is acknowledged again;
@@ -272,7 +280,8 @@ func (a *attempt) onMore(res *sip.Response) {
 
 // hangUp ends a call that was answered against our wish.
 func (a *attempt) hangUp(res *sip.Response) {
-	d := a.acknowledge(res)
+	d, ack := a.established(res)
+	a.acknowledge(d, ack)
 	a.e.tasks.run(func() { a.leg.bye(d) })
 }
 
