@@ -16,8 +16,8 @@ build: ## Build bin/perezvon
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/perezvon ./cmd/perezvon
 
 .PHONY: demo
-demo: ## Place a real callback between two phones on this machine and show it
-	$(GO) run ./cmd/perezvon demo
+demo: build ## Place a real callback between two phones on this machine and show it
+	$(BIN)/perezvon demo
 
 .PHONY: test
 test: peers tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
