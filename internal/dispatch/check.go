@@ -9,6 +9,7 @@ import (
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/invalid"
+	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/store"
 )
@@ -119,24 +120,26 @@ func names(trunks []directory.Trunk) string {
 	return strings.Join(list, ", ")
 }
 
-// checkTexts finds texts that nothing here can speak.
+// checkTexts finds texts that nothing here can speak, of the packet and of the
+// scenario, which tells what the keys do.
 func (s *Service) checkTexts(ctx context.Context, bad *invalid.Error, p callback.Packet) error {
 	v := speech.Voice{Language: p.Language, Name: p.Voice}
-	for _, f := range []struct{ path, text string }{
-		{"greeting", p.Greeting},
-		{"connecting_text", p.ConnectingText},
-		{"ivr_text", p.IVRText},
-		{"extra_info", p.ExtraInfo},
-	} {
-		if f.text == "" {
+	fields := map[string]string{
+		p.Greeting: "greeting", p.ConnectingText: "connecting_text", p.IVRText: "ivr_text", p.ExtraInfo: "extra_info",
+	}
+	for _, text := range scenario.Texts(p) {
+		err := s.config.Speech.Check(ctx, v, text)
+		if err == nil {
 			continue
 		}
-		if err := s.config.Speech.Check(ctx, v, f.text); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			bad.Add(f.path, err.Error())
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
+		field, given := fields[text]
+		if !given {
+			field = "language" // the words are ours, so the voice is at fault
+		}
+		bad.Add(field, err.Error())
 	}
 	return nil
 }
