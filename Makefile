@@ -6,6 +6,8 @@ LINTER  := $(BIN)/golangci-lint
 # Two test programs at once: the suites place calls in real time and want a CPU each.
 PARALLEL ?= 2
 FUZZTIME ?= 10s
+# What `perezvon version` says; a tarball without git says so.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .PHONY: help
 help: ## List the commands
@@ -13,7 +15,7 @@ help: ## List the commands
 
 .PHONY: build
 build: ## Build bin/perezvon
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/perezvon ./cmd/perezvon
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/perezvon ./cmd/perezvon
 
 .PHONY: demo
 demo: build ## Place a real callback between two phones on this machine and show it
