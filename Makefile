@@ -15,7 +15,7 @@ help: ## List the commands
 
 .PHONY: build
 build: ## Build bin/perezvon
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/perezvon ./cmd/perezvon
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/perezvon ./cmd/perezvon
 
 .PHONY: demo
 demo: build ## Place a real callback between two phones on this machine and show it
