@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -128,4 +129,31 @@ func anchors(text string) map[string]bool {
 		}
 	}
 	return all
+}
+
+// The page of Callback v.11 names tests that exist.
+func TestTheTestsOfCallbackV11Exist(t *testing.T) {
+	exist := make(map[string]bool)
+	err := filepath.WalkDir("../internal", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			exist[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(page(t, "callback-v11.md"), -1)
+	if len(named) < 40 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, m := range named {
+		if !exist[m[1]] {
+			t.Errorf("there is no test %s", m[1])
+		}
+	}
 }
