@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/perezvon/perezvon/internal/callback"
 )
@@ -28,24 +29,11 @@ func (s *Store) Callbacks(ctx context.Context, account string, p Page, f Callbac
 	if f.State != "" {
 		w.and("state = ?", text(f.State))
 	}
-	if p.Cursor != "" {
-		at, id, err := readCursor(p.Cursor)
-		if err != nil {
-			return nil, "", err
-		}
-		w.and("(created_at, id) < (?, ?)", at, id)
-	}
-	w.args = append(w.args, p.Limit+1) // one more tells whether there is a next page
-	list, err = s.queryCallbacks(ctx, fmt.Sprintf(`WHERE %s ORDER BY created_at DESC, id DESC LIMIT $%d`, w.text(), len(w.args)), w.args...)
-	if err != nil {
-		return nil, "", err
-	}
-	if len(list) > p.Limit {
-		list = list[:p.Limit]
-		last := list[p.Limit-1]
-		next = writeCursor(last.CreatedAt.UnixMilli(), last.ID)
-	}
-	return list, next, nil
+	return pageOf(w, p, "created_at",
+		func(condition string, args ...any) ([]callback.Record, error) {
+			return s.queryCallbacks(ctx, condition, args...)
+		},
+		func(r callback.Record) (time.Time, string) { return r.CreatedAt, r.ID })
 }
 
 // Callback is one callback of the account with its attempts, or ErrNotFound.

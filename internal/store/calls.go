@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,24 +78,9 @@ func (s *Store) Calls(ctx context.Context, account string, p Page, f CallFilter)
 	if !f.Until.IsZero() {
 		w.and("started_at < ?", f.Until.UnixMilli())
 	}
-	if p.Cursor != "" {
-		at, id, err := readCursor(p.Cursor)
-		if err != nil {
-			return nil, "", err
-		}
-		w.and("(started_at, id) < (?, ?)", at, id)
-	}
-	w.args = append(w.args, p.Limit+1) // one more tells whether there is a next page
-	calls, err = s.queryCalls(ctx, fmt.Sprintf(`WHERE %s ORDER BY started_at DESC, id DESC LIMIT $%d`, w.text(), len(w.args)), w.args...)
-	if err != nil {
-		return nil, "", err
-	}
-	if len(calls) > p.Limit {
-		calls = calls[:p.Limit]
-		last := calls[p.Limit-1]
-		next = writeCursor(last.StartedAt.UnixMilli(), last.ID)
-	}
-	return calls, next, nil
+	return pageOf(w, p, "started_at",
+		func(condition string, args ...any) ([]call.Call, error) { return s.queryCalls(ctx, condition, args...) },
+		func(c call.Call) (time.Time, string) { return c.StartedAt, c.ID })
 }
 
 // Call is one call of the account, or ErrNotFound.
@@ -259,25 +243,6 @@ func (w *where) and(term string, args ...any) {
 }
 
 func (w *where) text() string { return strings.Join(w.terms, " AND ") }
-
-// A cursor is the sort key of the last item of a page, opaque to clients.
-
-func writeCursor(ms int64, id string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(ms, 36) + " " + id))
-}
-
-func readCursor(cursor string) (ms int64, id string, err error) {
-	bad := invalid.Error{{Path: "cursor", Message: "not a cursor of this server; take next_cursor as it was given"}}
-	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
-		return 0, "", bad
-	}
-	at, id, ok := strings.Cut(string(b), " ")
-	if ms, err = strconv.ParseInt(at, 36, 64); err != nil || !ok {
-		return 0, "", bad
-	}
-	return ms, text(id), nil
-}
 
 // text is s as both databases take it: PostgreSQL refuses broken UTF-8 and NUL,
 // wherever they come from. A name that had any is found nowhere.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
@@ -203,25 +202,11 @@ func (s *Store) Deliveries(ctx context.Context, account string, p Page, f Delive
 			w.and("state <> 'delivered'") // the index of what is open
 		}
 	}
-	if p.Cursor != "" {
-		at, id, err := readCursor(p.Cursor)
-		if err != nil {
-			return nil, "", err
-		}
-		w.and("(created_at, id) < (?, ?)", at, id)
-	}
-	w.args = append(w.args, p.Limit+1) // one more tells whether there is a next page
-	list, err = s.queryDeliveries(ctx, s.reader,
-		fmt.Sprintf(`WHERE %s ORDER BY created_at DESC, id DESC LIMIT $%d`, w.text(), len(w.args)), w.args...)
-	if err != nil {
-		return nil, "", err
-	}
-	if len(list) > p.Limit {
-		list = list[:p.Limit]
-		last := list[p.Limit-1]
-		next = writeCursor(last.CreatedAt.UnixMilli(), last.ID)
-	}
-	return list, next, nil
+	return pageOf(w, p, "created_at",
+		func(condition string, args ...any) ([]Delivery, error) {
+			return s.queryDeliveries(ctx, s.reader, condition, args...)
+		},
+		func(d Delivery) (time.Time, string) { return d.CreatedAt, d.ID })
 }
 
 func (s *Store) queryDeliveries(ctx context.Context, db querier, condition string, args ...any) ([]Delivery, error) {
