@@ -150,6 +150,8 @@ func (s *server) see(ctx context.Context, d *dispatch.Service) error {
 		}
 		fmt.Println("accepted", a.ID)
 	}
+	poll := time.NewTicker(2 * time.Millisecond) // of the work of other goroutines
+	defer poll.Stop()
 	for ctx.Err() == nil {
 		list, _, err := s.store.Callbacks(ctx, mine, store.Page{}, store.CallbackFilter{})
 		if err != nil {
@@ -160,7 +162,7 @@ func (s *server) see(ctx context.Context, d *dispatch.Service) error {
 		case r.State == callback.StateDone:
 			return nil
 		case r.State != callback.StateScheduled:
-			time.Sleep(2 * time.Millisecond) // polls another goroutine's work
+			<-poll.C
 		case len(r.Attempts)%2 == 1:
 			err = s.store.MoveRecall(store.Recall{Account: mine, CallbackID: r.ID, At: *r.NextAttemptAt}, time.Now())
 		default:
