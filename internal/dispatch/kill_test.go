@@ -29,7 +29,7 @@ import (
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/store/storetest"
 	"github.com/perezvon/perezvon/internal/telephony"
-	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
+	"github.com/perezvon/perezvon/internal/telephony/scripted"
 )
 
 // childDir makes the test binary a server on that folder, which orders one
@@ -57,7 +57,7 @@ const dialsFile = "dials"
 // server is the child: the real scenario on scripted phones.
 type server struct {
 	store  *store.Store
-	engine *telephonytest.Scripted
+	engine *scripted.Engine
 	dials  *os.File
 }
 
@@ -68,13 +68,13 @@ func serveOne(dir, kill string) error {
 	if err != nil {
 		return err
 	}
-	s := &server{store: st, engine: telephonytest.NewScripted()}
+	s := &server{store: st, engine: scripted.New()}
 	if s.dials, err = os.OpenFile(filepath.Join(dir, dialsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return err
 	}
 	// The first attempt finds the client busy, the second has them talk.
-	s.engine.Phone("101", telephonytest.Answers(10*time.Millisecond))
-	s.engine.Phone("+79161234567", telephonytest.Refuses(5*time.Millisecond, 486).Ringing(), telephonytest.Answers(5*time.Millisecond).HangsUp(10*time.Millisecond))
+	s.engine.Phone("101", scripted.Answers(10*time.Millisecond))
+	s.engine.Phone("+79161234567", scripted.Refuses(5*time.Millisecond, 486).Ringing(), scripted.Answers(5*time.Millisecond).HangsUp(10*time.Millisecond))
 	w := directory.Widget{Name: "site"}
 	for range 5 {
 		w.RecallIntervals = append(w.RecallIntervals, directory.Duration(time.Hour))

@@ -15,7 +15,7 @@ import (
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/telephony"
-	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
+	"github.com/perezvon/perezvon/internal/telephony/scripted"
 )
 
 // The tests are named after the sentences of specification 1-callback §2.
@@ -25,8 +25,8 @@ const sec = time.Second
 func TestTheWholeCourseOfACall(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.ClientCallerID = "+74950000000"
-		s.engine.Phone(managerNumber, telephonytest.Answers(4*sec))
-		s.engine.Phone(clientNumber, telephonytest.Answers(7*sec).HangsUp(60*sec))
+		s.engine.Phone(managerNumber, scripted.Answers(4*sec))
+		s.engine.Phone(clientNumber, scripted.Answers(7*sec).HangsUp(60*sec))
 		out := s.run(t)
 		s.ends(t, out, call.Completed, (4+2+3+1+7+60)*sec)
 		want := `0s callerid.chosen m1 +74951234567
@@ -56,7 +56,7 @@ func TestTheWholeCourseOfACall(t *testing.T) {
 		if d := cmp.Diff([]string{"greeting 4s-6s", "silence… 6s-9s", "connecting 9s-10s", "tone:ringback… 10s-17s"}, s.heard("m1")); d != "" {
 			t.Error(d)
 		}
-		if d := cmp.Diff([]telephonytest.Talk{{A: "m1", B: "c1", From: 17 * sec, To: 77 * sec}}, s.engine.Talks()); d != "" {
+		if d := cmp.Diff([]scripted.Talk{{A: "m1", B: "c1", From: 17 * sec, To: 77 * sec}}, s.engine.Talks()); d != "" {
 			t.Error(d)
 		}
 		// "both are recorded"
@@ -73,11 +73,11 @@ func TestSequentialGoesToTheNextNumberWhenOneDoesNotAnswer(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.Managers = callback.Managers{{Number: "+74950000001"}, {Number: "+74950000002"}, {Number: "+74950000003"}, {Number: "+74950000004"}}
 		s.packet.ManagerTimeoutS = ptr(20)
-		s.engine.Phone("+74950000001", telephonytest.RingsOn())
-		s.engine.Phone("+74950000002", telephonytest.Refuses(2*sec, 486))
-		s.engine.Phone("+74950000003", telephonytest.Answers(3*sec))
-		s.engine.Phone("+74950000004", telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone("+74950000001", scripted.RingsOn())
+		s.engine.Phone("+74950000002", scripted.Refuses(2*sec, 486))
+		s.engine.Phone("+74950000003", scripted.Answers(3*sec))
+		s.engine.Phone("+74950000004", scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, (20+2+3+6+1+1)*sec)
 		s.has(t,
 			"0s leg.dialing m1 +74950000001 main", "20s leg.failed m1 main 408",
@@ -90,8 +90,8 @@ func TestSequentialGoesToTheNextNumberWhenOneDoesNotAnswer(t *testing.T) {
 func TestSequentialUntilNoneIsLeft(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.Managers = callback.Managers{{Number: "+74950000001"}, {Number: "+74950000002"}}
-		s.engine.Phone("+74950000001", telephonytest.Refuses(sec, 486))
-		s.engine.Phone("+74950000002", telephonytest.RingsOn())
+		s.engine.Phone("+74950000001", scripted.Refuses(sec, 486))
+		s.engine.Phone("+74950000002", scripted.RingsOn())
 		s.ends(t, s.run(t), call.ManagerNoAnswer, 31*sec)
 		s.hasNot(t, "c1 main")
 	})
@@ -101,10 +101,10 @@ func TestParallelCallsAllAtOnceAndTheFirstAnswerWins(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.DialMode = "parallel"
 		s.packet.Managers = callback.Managers{{Number: "+74950000001"}, {Number: "+74950000002"}, {Number: "+74950000003"}}
-		s.engine.Phone("+74950000001", telephonytest.RingsOn().CrossesCancel())
-		s.engine.Phone("+74950000002", telephonytest.Answers(5*sec))
-		s.engine.Phone("+74950000003", telephonytest.Refuses(sec, 603))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone("+74950000001", scripted.RingsOn().CrossesCancel())
+		s.engine.Phone("+74950000002", scripted.Answers(5*sec))
+		s.engine.Phone("+74950000003", scripted.Refuses(sec, 603))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, (5+6+1+1)*sec)
 		s.has(t, "5s leg.answered m2 +74950000002", "13s parted m2 c1 (leg c1 ended by far: BYE)")
 		s.has(t, "1s leg.failed m3 main 603", "5s leg.cancelled m1 main (another answered first)", "5s prompt.started m2 greeting")
@@ -113,7 +113,7 @@ func TestParallelCallsAllAtOnceAndTheFirstAnswerWins(t *testing.T) {
 				t.Errorf("%s was called after %v", d.Leg, d.At)
 			}
 		}
-		if got := s.engine.Dials(); !slices.ContainsFunc(got, func(d telephonytest.Dialled) bool { return d.Leg == "m1" && d.Outcome == "crossed" }) {
+		if got := s.engine.Dials(); !slices.ContainsFunc(got, func(d scripted.Dialled) bool { return d.Leg == "m1" && d.Outcome == "crossed" }) {
 			t.Error("m1 did not cross")
 		}
 	})
@@ -125,10 +125,10 @@ func TestASecondOneAnsweringInTheSameInstantIsHungUpAndNeverHeard(t *testing.T) 
 		try(t, func(t *testing.T, s *stage) {
 			s.packet.DialMode = "parallel"
 			s.packet.Managers = callback.Managers{{Number: "+74950000001"}, {Number: "+74950000002"}, {Number: "+74950000003"}}
-			s.engine.Phone("+74950000001", telephonytest.Answers(5*sec))
-			s.engine.Phone("+74950000002", telephonytest.Answers(5*sec))
-			s.engine.Phone("+74950000003", telephonytest.RingsOn())
-			s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+			s.engine.Phone("+74950000001", scripted.Answers(5*sec))
+			s.engine.Phone("+74950000002", scripted.Answers(5*sec))
+			s.engine.Phone("+74950000003", scripted.RingsOn())
+			s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 			s.ends(t, s.run(t), call.Completed, (5+6+1+1)*sec)
 			won := s.engine.Talks()[0].A
 			winners[won]++
@@ -161,9 +161,9 @@ func TestAManagerMayBeAnOperatorWhoseOutsidePhonesRingAsWell(t *testing.T) {
 				if tt.name == "desk" {
 					answers, rings = rings, answers
 				}
-				s.engine.Phone(answers, telephonytest.Answers(5*sec))
-				s.engine.Phone(rings, telephonytest.RingsOn())
-				s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+				s.engine.Phone(answers, scripted.Answers(5*sec))
+				s.engine.Phone(rings, scripted.RingsOn())
+				s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 				s.ends(t, s.run(t), call.Completed, 13*sec)
 				s.has(t, "5s leg.cancelled "+tt.loser+map[string]string{"m2": " main"}[tt.loser]+" (another answered first)", "12s joined "+tt.winner+" c1")
 				for _, e := range s.journal.events {
@@ -189,10 +189,10 @@ func TestTheExtensionIsDialledAfterItsDelayThenDTMFToManagerThenTheGreeting(t *t
 		s.packet.Managers = callback.Managers{{Number: managerNumber, Extension: "101"}}
 		s.packet.ExtensionDelayMS = ptr(1500)
 		s.packet.DTMFToManager = "1,2"
-		s.engine.Phone(managerNumber, telephonytest.Answers(sec))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(sec))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 		s.run(t)
-		want := []telephonytest.Sent{
+		want := []scripted.Sent{
 			{Leg: "m1", Digits: "101", From: 2500 * time.Millisecond, To: 3100 * time.Millisecond},
 			{Leg: "m1", Digits: "1,2", From: 3100 * time.Millisecond, To: 4000 * time.Millisecond},
 		}
@@ -206,8 +206,8 @@ func TestTheExtensionIsDialledAfterItsDelayThenDTMFToManagerThenTheGreeting(t *t
 func TestTheClientsExtensionIsDialledAfterItsDelayBeforeTheJoin(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.Client += "^12"
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(10*sec))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(10*sec))
 		s.ends(t, s.run(t), call.Completed, 17*sec)
 		s.has(t, "7s leg.answered c1 +79161234567", "7s wait c1 (before the extension)", "8.4s digits.sent c1 12", "8.4s joined m1 c1")
 	})
@@ -215,8 +215,8 @@ func TestTheClientsExtensionIsDialledAfterItsDelayBeforeTheJoin(t *testing.T) {
 
 func TestTheManagerHearsTheCarriersEarlyMedia(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(9*sec).Early().HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(9*sec).Early().HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, 16*sec)
 		if h := s.heard("m1"); h[len(h)-1] != "early:c1… 6s-15s" {
 			t.Errorf("the manager heard %v", h)
@@ -228,8 +228,8 @@ func TestTheManagerHearsTheCarriersEarlyMedia(t *testing.T) {
 func TestEitherSideHangsUp(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.DTMFCancelRecalls = "9" // the after-call time is for a client that left first
-		s.engine.Phone(managerNumber, telephonytest.Answers(0).HangsUp(20*sec))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(0).HangsUp(20*sec))
+		s.engine.Phone(clientNumber, scripted.Answers(sec))
 		s.ends(t, s.run(t), call.Completed, 20*sec)
 		s.has(t, "20s parted m1 c1 (leg m1 ended by far: BYE)", "20s leg.ended c1 us")
 		s.hasNot(t, "after the call")
@@ -249,8 +249,8 @@ func TestTheManagerHangsUpBeforeTheJoin(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			try(t, func(t *testing.T, s *stage) {
-				s.engine.Phone(managerNumber, telephonytest.Answers(0).HangsUp(tt.after))
-				s.engine.Phone(clientNumber, telephonytest.Answers(20*sec))
+				s.engine.Phone(managerNumber, scripted.Answers(0).HangsUp(tt.after))
+				s.engine.Phone(clientNumber, scripted.Answers(20*sec))
 				s.ends(t, s.run(t), call.ManagerHungUp, tt.after)
 				if dialed := len(s.engine.Dials()) == 2; dialed != tt.dialed {
 					t.Errorf("the client was called: %v", dialed)
@@ -268,8 +268,8 @@ func TestTheManagerHangsUpBeforeTheJoin(t *testing.T) {
 func TestTheManagerHangsUpInTheInstantOfTheClientsAnswer(t *testing.T) {
 	for range 50 {
 		try(t, func(t *testing.T, s *stage) {
-			s.engine.Phone(managerNumber, telephonytest.Answers(0).HangsUp(26*sec))
-			s.engine.Phone(clientNumber, telephonytest.Answers(20*sec))
+			s.engine.Phone(managerNumber, scripted.Answers(0).HangsUp(26*sec))
+			s.engine.Phone(clientNumber, scripted.Answers(20*sec))
 			out := s.run(t)
 			if out.Status == call.ManagerHungUp != (len(s.engine.Talks()) == 0) {
 				t.Errorf("%v, but %d talks", out.Status, len(s.engine.Talks()))
@@ -293,8 +293,8 @@ func TestTheClientIsNotJoinedWithAManagerWhoHasGone(t *testing.T) {
 	for range 50 {
 		try(t, func(t *testing.T, s *stage) {
 			s.wrap = func(e telephony.Engine) telephony.Engine { return late{e} }
-			s.engine.Phone(managerNumber, telephonytest.Answers(0))
-			s.engine.Phone(clientNumber, telephonytest.Answers(sec))
+			s.engine.Phone(managerNumber, scripted.Answers(0))
+			s.engine.Phone(clientNumber, scripted.Answers(sec))
 			s.ends(t, s.run(t), call.ManagerHungUp, 7*sec)
 			s.hasNot(t, "joined")
 		})
@@ -329,8 +329,8 @@ func TestKeysWorkAtEveryMomentUntilTheJoin(t *testing.T) {
 					s.packet.Managers[0].Extension = "1"
 					s.packet.Client += "^1"
 					s.packet.DTMFCancel, s.packet.DTMFReschedule = "*", "0"
-					s.engine.Phone(managerNumber, telephonytest.Answers(3*sec).Presses(moment.after, "7"+key.key))
-					s.engine.Phone(clientNumber, telephonytest.Answers(20*sec))
+					s.engine.Phone(managerNumber, scripted.Answers(3*sec).Presses(moment.after, "7"+key.key))
+					s.engine.Phone(clientNumber, scripted.Answers(20*sec))
 					out := s.run(t)
 					s.ends(t, out, key.outcome.Status, 3*sec+moment.after)
 					if d := cmp.Diff(key.outcome, out); d != "" {
@@ -350,8 +350,8 @@ func TestKeysWorkAtEveryMomentUntilTheJoin(t *testing.T) {
 func TestKeysMeanNothingOnceTheyTalk(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.DTMFCancel, s.packet.AfterCallS = "*", ptr(0)
-		s.engine.Phone(managerNumber, telephonytest.Answers(0).Presses(10*sec, "*"))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(20*sec).Presses(2*sec, "5"))
+		s.engine.Phone(managerNumber, scripted.Answers(0).Presses(10*sec, "*"))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(20*sec).Presses(2*sec, "5"))
 		s.ends(t, s.run(t), call.Completed, 27*sec)
 		s.has(t, "9s digit c1 5", "10s digit m1 *")
 		s.hasNot(t, "key m1")
@@ -382,7 +382,7 @@ func TestAfterTheCall(t *testing.T) {
 			try(t, func(t *testing.T, s *stage) {
 				tt.change(&s.packet)
 				left := 17 * sec
-				m := telephonytest.Answers(0)
+				m := scripted.Answers(0)
 				if tt.presses != "" {
 					m = m.Presses(left+2*sec, tt.presses)
 				}
@@ -390,7 +390,7 @@ func TestAfterTheCall(t *testing.T) {
 					m = m.HangsUp(left + tt.hangsUp)
 				}
 				s.engine.Phone(managerNumber, m)
-				s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(10*sec))
+				s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(10*sec))
 				out := s.run(t)
 				s.ends(t, out, call.Completed, left+tt.ends)
 				if out.Reschedule != tt.outcome.Reschedule || out.CancelRecalls != tt.outcome.CancelRecalls {
@@ -413,8 +413,8 @@ func TestEndedFromOutside(t *testing.T) {
 			try(t, func(t *testing.T, s *stage) {
 				s.end, s.endAfter = cause.err, after
 				s.packet.Managers = append(s.packet.Managers, callback.ManagerTarget{Number: "+74950000002"})
-				s.engine.Phone(managerNumber, telephonytest.Answers(3*sec))
-				s.engine.Phone(clientNumber, telephonytest.Answers(10*sec))
+				s.engine.Phone(managerNumber, scripted.Answers(3*sec))
+				s.engine.Phone(clientNumber, scripted.Answers(10*sec))
 				s.ends(t, s.run(t), cause.status, after)
 				s.hasNot(t, "dialing m2")
 			})
@@ -427,8 +427,8 @@ func TestTheServerIsStoppedAfterTheTalk(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.DTMFCancelRecalls = "9"
 		s.end, s.endAfter = ErrStopped, 10*sec
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, 10*sec)
 	})
 }
@@ -436,8 +436,8 @@ func TestTheServerIsStoppedAfterTheTalk(t *testing.T) {
 func TestTheClientLeavesBeforeTheJoin(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.Client += "^1"
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(500*time.Millisecond))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(500*time.Millisecond))
 		s.ends(t, s.run(t), call.ClientDeclined, 7500*time.Millisecond)
 	})
 }
@@ -446,7 +446,7 @@ func TestTheClientLeavesBeforeTheJoin(t *testing.T) {
 func TestNothingIsDialledBeforeItIsStored(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.flushErr = errors.New("disk full")
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
 		s.ends(t, s.run(t), call.Interrupted, 0)
 		if n := len(s.engine.Dials()); n != 0 {
 			t.Errorf("%d calls went out", n)
@@ -457,8 +457,8 @@ func TestNothingIsDialledBeforeItIsStored(t *testing.T) {
 func TestACallWithoutARecordingIsBetterThanNone(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.tapeErr = errors.New("disk full")
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, 8*sec)
 		s.has(t, "0s note (no recording: disk full)")
 		s.hasNot(t, "recording.started")
@@ -468,8 +468,8 @@ func TestACallWithoutARecordingIsBetterThanNone(t *testing.T) {
 func TestATextThatCannotBeSpokenIsLeftOut(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.speechErr = errors.New("no voice")
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, 5*sec)
 		s.has(t, "0s note (greeting is not spoken: no voice)", "3s note (connecting is not spoken: no voice)")
 	})
@@ -478,10 +478,10 @@ func TestATextThatCannotBeSpokenIsLeftOut(t *testing.T) {
 func TestTrunksAreTriedInOrderSeparatelyForEachSide(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.TrunksManager, s.packet.TrunksClient = []string{"a"}, []string{"dead", "full", "b", "never"}
-		s.engine.Trunk("dead", telephonytest.Refuses(4*sec, 503))
-		s.engine.Trunk("full", telephonytest.Unreachable(503, "all channels are taken"))
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Trunk("dead", scripted.Refuses(4*sec, 503))
+		s.engine.Trunk("full", scripted.Unreachable(503, "all channels are taken"))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, (6+4+1+1)*sec)
 		s.has(t, "0s leg.dialing m1 +74951234567 a",
 			"6s leg.dialing c1 +79161234567 dead", "10s leg.failed c1 dead 503",
@@ -501,31 +501,31 @@ func TestTrunksAreTriedInOrderSeparatelyForEachSide(t *testing.T) {
 func TestWhenTheNextTrunkIsTried(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
-		phone        telephonytest.Phone
+		phone        scripted.Phone
 		network, any bool
 	}{
-		{"busy after ringing", telephonytest.Refuses(sec, 486).Ringing(), false, false},
-		{"busy at once", telephonytest.Refuses(sec, 486), false, true},
-		{"declined after ringing", telephonytest.Refuses(sec, 603).Ringing(), false, false},
-		{"declined at once", telephonytest.Refuses(sec, 603), false, false},
-		{"480 after ringing", telephonytest.Refuses(sec, 480).Ringing(), false, false},
-		{"no answer", telephonytest.RingsOn(), false, false},
-		{"480", telephonytest.Refuses(sec, 480), true, true},
-		{"408", telephonytest.Refuses(sec, 408), true, true},
-		{"403", telephonytest.Refuses(sec, 403), true, true},
-		{"404", telephonytest.Refuses(sec, 404), true, true},
-		{"404 after ringing", telephonytest.Refuses(sec, 404).Ringing(), true, true},
-		{"410", telephonytest.Refuses(sec, 410), false, true},
-		{"488", telephonytest.Refuses(sec, 488), false, true},
-		{"487 at once", telephonytest.Refuses(sec, 487), false, true},
-		{"500", telephonytest.Refuses(sec, 500), true, true},
-		{"trunk full", telephonytest.Unreachable(503, "full"), true, true},
-		{"silence", telephonytest.Silent(), true, true},
+		{"busy after ringing", scripted.Refuses(sec, 486).Ringing(), false, false},
+		{"busy at once", scripted.Refuses(sec, 486), false, true},
+		{"declined after ringing", scripted.Refuses(sec, 603).Ringing(), false, false},
+		{"declined at once", scripted.Refuses(sec, 603), false, false},
+		{"480 after ringing", scripted.Refuses(sec, 480).Ringing(), false, false},
+		{"no answer", scripted.RingsOn(), false, false},
+		{"480", scripted.Refuses(sec, 480), true, true},
+		{"408", scripted.Refuses(sec, 408), true, true},
+		{"403", scripted.Refuses(sec, 403), true, true},
+		{"404", scripted.Refuses(sec, 404), true, true},
+		{"404 after ringing", scripted.Refuses(sec, 404).Ringing(), true, true},
+		{"410", scripted.Refuses(sec, 410), false, true},
+		{"488", scripted.Refuses(sec, 488), false, true},
+		{"487 at once", scripted.Refuses(sec, 487), false, true},
+		{"500", scripted.Refuses(sec, 500), true, true},
+		{"trunk full", scripted.Unreachable(503, "full"), true, true},
+		{"silence", scripted.Silent(), true, true},
 	} {
 		for policy, want := range map[string]bool{"": tt.network, callback.FailoverNetwork: tt.network, callback.FailoverAny: tt.any} {
 			try(t, func(t *testing.T, s *stage) {
 				s.packet.TrunksClient, s.packet.FailoverOn = []string{"a", "b"}, policy
-				s.engine.Phone(managerNumber, telephonytest.Answers(0))
+				s.engine.Phone(managerNumber, scripted.Answers(0))
 				s.engine.Phone(clientNumber, tt.phone)
 				s.run(t)
 				if got := len(s.engine.Dials()) == 3; got != want {
@@ -545,7 +545,7 @@ func TestManagersAreCalledGroupByGroup(t *testing.T) {
 			s.packet.DialMode = mode
 			s.packet.Managers = callback.Managers{{Number: "+74950000001", Group: "sales"}, {Number: "+74950000002"}, {Number: "+74950000003", Group: "sales"}}
 			for _, m := range s.packet.Managers {
-				s.engine.Phone(m.Number, telephonytest.RingsOn())
+				s.engine.Phone(m.Number, scripted.RingsOn())
 			}
 			s.run(t)
 			for _, line := range want {

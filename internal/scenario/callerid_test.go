@@ -10,7 +10,7 @@ import (
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/numbering"
-	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
+	"github.com/perezvon/perezvon/internal/telephony/scripted"
 )
 
 // The tests are of specification 1-callback §4 on the course of a call; the
@@ -70,8 +70,8 @@ func TestBetweenLocationsEachSideSeesTheNumberOfItsOwn(t *testing.T) {
 		s.locations = technical(t)
 		s.packet.Client, s.packet.ClientCallerID = kazakhClient, "+78005553535"
 		s.packet.DefaultCallerIDManager, s.packet.DefaultCallerIDClient = "+74950000001", "+74950000002"
-		s.engine.Phone(managerNumber, telephonytest.Answers(sec))
-		s.engine.Phone(kazakhClient, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(sec))
+		s.engine.Phone(kazakhClient, scripted.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, (1+2+3+1+1+1)*sec)
 		s.has(t, "0s callerid.chosen m1 "+managerNumber+" "+russianNumber, "0s callerid.chosen c1 "+kazakhClient+" "+kazakhNumber,
 			"0s leg.dialing m1 "+managerNumber+" main "+russianNumber, "7s leg.dialing c1 "+kazakhClient+" main "+kazakhNumber)
@@ -138,9 +138,9 @@ func TestTheClientsCallerIDIsForTheManagerWhoAnswered(t *testing.T) {
 		s.locations = technical(t)
 		s.packet.Managers = callback.Managers{{Number: managerNumber}, {Number: kazakhManager}}
 		s.packet.Client = kazakhClient
-		s.engine.Phone(managerNumber, telephonytest.Refuses(sec, 486))
-		s.engine.Phone(kazakhManager, telephonytest.Answers(sec))
-		s.engine.Phone(kazakhClient, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Refuses(sec, 486))
+		s.engine.Phone(kazakhManager, scripted.Answers(sec))
+		s.engine.Phone(kazakhClient, scripted.Answers(sec).HangsUp(sec))
 		s.run(t)
 		s.has(t,
 			"0s callerid.chosen m1 "+managerNumber+" "+russianNumber, "0s callerid.chosen m2 "+kazakhManager+" "+kazakhClient,
@@ -164,8 +164,8 @@ func TestACallGoesOnWithoutLocations(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.locations = locations{err: errors.New("disk on fire")}
 		s.packet.ClientCallerID = "+78005553535"
-		s.engine.Phone(managerNumber, telephonytest.Answers(sec))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(sec))
+		s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, (1+2+3+1+1+1)*sec)
 		s.has(t, "0s note (caller ID without locations: disk on fire)", "0s callerid.chosen c1 "+clientNumber+" +78005553535")
 	})

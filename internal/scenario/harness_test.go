@@ -19,7 +19,7 @@ import (
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/telephony"
-	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
+	"github.com/perezvon/perezvon/internal/telephony/scripted"
 )
 
 const (
@@ -54,7 +54,7 @@ type tester interface {
 
 // stage is a call to be tried: change what matters, then run it.
 type stage struct {
-	engine    *telephonytest.Scripted
+	engine    *scripted.Engine
 	packet    callback.Packet
 	operators map[string]directory.Operator
 	locations Locations
@@ -76,7 +76,7 @@ func try(t *testing.T, f func(t *testing.T, s *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{
-			engine: telephonytest.NewScripted(), packet: simple(), operators: map[string]directory.Operator{},
+			engine: scripted.New(), packet: simple(), operators: map[string]directory.Operator{},
 			journal: &journal{}, tapes: &tapes{tracks: map[string]recording.Side{}}, began: time.Now(),
 		}
 		f(t, s)

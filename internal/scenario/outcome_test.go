@@ -10,7 +10,7 @@ import (
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/telephony"
-	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
+	"github.com/perezvon/perezvon/internal/telephony/scripted"
 )
 
 // Specification §6: what the client's phone or the network says, and the
@@ -18,41 +18,41 @@ import (
 func TestClientStatuses(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		phone  telephonytest.Phone
+		phone  scripted.Phone
 		status call.Status
 		takes  time.Duration
 	}{
-		{"busy", telephonytest.Refuses(2*sec, 486), call.ClientBusy, 2 * sec},
-		{"busy everywhere", telephonytest.Refuses(0, 600), call.ClientBusy, 0},
-		{"busy by cause", telephonytest.Refuses(0, 480).Q850(17), call.ClientBusy, 0},
-		{"declines", telephonytest.Refuses(5*sec, 603).Ringing(), call.ClientDeclined, 5 * sec},
-		{"declines by cause", telephonytest.Refuses(0, 403).Q850(21), call.ClientDeclined, 0},
-		{"no answer", telephonytest.RingsOn(), call.ClientNoAnswer, 45 * sec},
-		{"no answer, early media", telephonytest.RingsOn().Early(), call.ClientNoAnswer, 45 * sec},
-		{"no answer, carrier's limit", telephonytest.Refuses(30*sec, 480).Ringing(), call.ClientNoAnswer, 30 * sec},
-		{"no answer by cause", telephonytest.Refuses(30*sec, 480).Q850(19), call.ClientNoAnswer, 30 * sec},
-		{"phone off", telephonytest.Refuses(3*sec, 480), call.ClientUnavailable, 3 * sec},
-		{"phone off by cause", telephonytest.Refuses(3*sec, 503).Q850(20), call.ClientUnavailable, 3 * sec},
-		{"phone off after it rang", telephonytest.Refuses(3*sec, 503).Q850(18).Ringing(), call.ClientNoAnswer, 3 * sec},
-		{"out of order", telephonytest.Refuses(0, 502).Q850(27), call.ClientUnavailable, 0},
-		{"unknown", telephonytest.Refuses(0, 404), call.ClientUnknown, 0},
-		{"unknown everywhere", telephonytest.Refuses(0, 604), call.ClientUnknown, 0},
-		{"incomplete", telephonytest.Refuses(0, 484), call.ClientUnknown, 0},
-		{"gone", telephonytest.Refuses(0, 410), call.ClientUnknown, 0},
-		{"unallocated", telephonytest.Refuses(0, 500).Q850(1), call.ClientUnknown, 0},
-		{"trunk dead", telephonytest.Silent(), call.ClientTrunkFailure, 45 * sec},
-		{"trunk gives up", telephonytest.Refuses(32*sec, 408), call.ClientTrunkFailure, 32 * sec},
-		{"trunk 503", telephonytest.Refuses(sec, 503), call.ClientTrunkFailure, sec},
-		{"trunk refuses us", telephonytest.Refuses(0, 403), call.ClientTrunkFailure, 0},
-		{"no circuit", telephonytest.Refuses(0, 480).Q850(34), call.ClientTrunkFailure, 0},
-		{"network out of order", telephonytest.Refuses(0, 404).Q850(38), call.ClientTrunkFailure, 0},
-		{"trunk full", telephonytest.Unreachable(503, "full"), call.ClientTrunkFailure, 0},
-		{"no such trunk", telephonytest.Unreachable(404, "no such trunk"), call.ClientTrunkFailure, 0},
-		{"no common codec", telephonytest.Refuses(0, 488), call.ClientTrunkFailure, 0},
+		{"busy", scripted.Refuses(2*sec, 486), call.ClientBusy, 2 * sec},
+		{"busy everywhere", scripted.Refuses(0, 600), call.ClientBusy, 0},
+		{"busy by cause", scripted.Refuses(0, 480).Q850(17), call.ClientBusy, 0},
+		{"declines", scripted.Refuses(5*sec, 603).Ringing(), call.ClientDeclined, 5 * sec},
+		{"declines by cause", scripted.Refuses(0, 403).Q850(21), call.ClientDeclined, 0},
+		{"no answer", scripted.RingsOn(), call.ClientNoAnswer, 45 * sec},
+		{"no answer, early media", scripted.RingsOn().Early(), call.ClientNoAnswer, 45 * sec},
+		{"no answer, carrier's limit", scripted.Refuses(30*sec, 480).Ringing(), call.ClientNoAnswer, 30 * sec},
+		{"no answer by cause", scripted.Refuses(30*sec, 480).Q850(19), call.ClientNoAnswer, 30 * sec},
+		{"phone off", scripted.Refuses(3*sec, 480), call.ClientUnavailable, 3 * sec},
+		{"phone off by cause", scripted.Refuses(3*sec, 503).Q850(20), call.ClientUnavailable, 3 * sec},
+		{"phone off after it rang", scripted.Refuses(3*sec, 503).Q850(18).Ringing(), call.ClientNoAnswer, 3 * sec},
+		{"out of order", scripted.Refuses(0, 502).Q850(27), call.ClientUnavailable, 0},
+		{"unknown", scripted.Refuses(0, 404), call.ClientUnknown, 0},
+		{"unknown everywhere", scripted.Refuses(0, 604), call.ClientUnknown, 0},
+		{"incomplete", scripted.Refuses(0, 484), call.ClientUnknown, 0},
+		{"gone", scripted.Refuses(0, 410), call.ClientUnknown, 0},
+		{"unallocated", scripted.Refuses(0, 500).Q850(1), call.ClientUnknown, 0},
+		{"trunk dead", scripted.Silent(), call.ClientTrunkFailure, 45 * sec},
+		{"trunk gives up", scripted.Refuses(32*sec, 408), call.ClientTrunkFailure, 32 * sec},
+		{"trunk 503", scripted.Refuses(sec, 503), call.ClientTrunkFailure, sec},
+		{"trunk refuses us", scripted.Refuses(0, 403), call.ClientTrunkFailure, 0},
+		{"no circuit", scripted.Refuses(0, 480).Q850(34), call.ClientTrunkFailure, 0},
+		{"network out of order", scripted.Refuses(0, 404).Q850(38), call.ClientTrunkFailure, 0},
+		{"trunk full", scripted.Unreachable(503, "full"), call.ClientTrunkFailure, 0},
+		{"no such trunk", scripted.Unreachable(404, "no such trunk"), call.ClientTrunkFailure, 0},
+		{"no common codec", scripted.Refuses(0, 488), call.ClientTrunkFailure, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			try(t, func(t *testing.T, s *stage) {
-				s.engine.Phone(managerNumber, telephonytest.Answers(0))
+				s.engine.Phone(managerNumber, scripted.Answers(0))
 				s.engine.Phone(clientNumber, tt.phone)
 				s.ends(t, s.run(t), tt.status, 6*sec+tt.takes)
 				at := 6*sec + tt.takes
@@ -68,20 +68,20 @@ func TestManagerStatuses(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		manager callback.Managers
-		phone   telephonytest.Phone
+		phone   scripted.Phone
 		status  call.Status
 		takes   time.Duration
 	}{
-		{"no answer", outside, telephonytest.RingsOn(), call.ManagerNoAnswer, 30 * sec},
-		{"phone off", outside, telephonytest.Refuses(sec, 480), call.ManagerNoAnswer, sec},
-		{"unknown", outside, telephonytest.Refuses(0, 404), call.ManagerNoAnswer, 0},
-		{"busy", outside, telephonytest.Refuses(sec, 486), call.ManagerBusy, sec},
-		{"declines", outside, telephonytest.Refuses(4*sec, 603).Ringing(), call.ManagerDeclined, 4 * sec},
-		{"trunk dead", outside, telephonytest.Silent(), call.ManagerTrunkFailure, 30 * sec},
-		{"trunk 503", outside, telephonytest.Refuses(0, 503), call.ManagerTrunkFailure, 0},
-		{"trunk down", outside, telephonytest.Unreachable(503, "down"), call.ManagerTrunkFailure, 0},
-		{"operator's phone off", operator, telephonytest.Unreachable(480, "no phone"), call.ManagerNoAnswer, 0},
-		{"operator busy", operator, telephonytest.Refuses(0, 486), call.ManagerBusy, 0},
+		{"no answer", outside, scripted.RingsOn(), call.ManagerNoAnswer, 30 * sec},
+		{"phone off", outside, scripted.Refuses(sec, 480), call.ManagerNoAnswer, sec},
+		{"unknown", outside, scripted.Refuses(0, 404), call.ManagerNoAnswer, 0},
+		{"busy", outside, scripted.Refuses(sec, 486), call.ManagerBusy, sec},
+		{"declines", outside, scripted.Refuses(4*sec, 603).Ringing(), call.ManagerDeclined, 4 * sec},
+		{"trunk dead", outside, scripted.Silent(), call.ManagerTrunkFailure, 30 * sec},
+		{"trunk 503", outside, scripted.Refuses(0, 503), call.ManagerTrunkFailure, 0},
+		{"trunk down", outside, scripted.Unreachable(503, "down"), call.ManagerTrunkFailure, 0},
+		{"operator's phone off", operator, scripted.Unreachable(480, "no phone"), call.ManagerNoAnswer, 0},
+		{"operator busy", operator, scripted.Refuses(0, 486), call.ManagerBusy, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			try(t, func(t *testing.T, s *stage) {
@@ -109,8 +109,8 @@ func TestTheLastOfSeveralManagersTellsTheStatus(t *testing.T) {
 		try(t, func(t *testing.T, s *stage) {
 			s.packet.DialMode = tt.mode
 			s.packet.Managers = callback.Managers{{Number: managerNumber}, {Number: "+74950000002"}}
-			s.engine.Phone(managerNumber, telephonytest.RingsOn())
-			s.engine.Phone("+74950000002", telephonytest.Refuses(sec, 486))
+			s.engine.Phone(managerNumber, scripted.RingsOn())
+			s.engine.Phone("+74950000002", scripted.Refuses(sec, 486))
 			s.ends(t, s.run(t), tt.status, tt.takes)
 		})
 	}
@@ -131,8 +131,8 @@ func (panicking) Join(ctx context.Context, a, b telephony.Leg) error { panic("no
 func TestAFaultOfTheProgramEndsOneCallAndHangsEverybodyUp(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.wrap = func(e telephony.Engine) telephony.Engine { return panicking{e} }
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Answers(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Answers(sec))
 		s.ends(t, s.run(t), call.Interrupted, 7*sec)
 	})
 }
@@ -172,8 +172,8 @@ func TestAnEngineThatFailsInItsOwnWay(t *testing.T) {
 				tt.engine.Engine = e
 				return tt.engine
 			}
-			s.engine.Phone(managerNumber, telephonytest.Answers(0))
-			s.engine.Phone(clientNumber, telephonytest.Answers(sec))
+			s.engine.Phone(managerNumber, scripted.Answers(0))
+			s.engine.Phone(clientNumber, scripted.Answers(sec))
 			s.ends(t, s.run(t), tt.status, tt.takes)
 			s.has(t, tt.line)
 		})

@@ -11,25 +11,25 @@ import (
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
-	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
+	"github.com/perezvon/perezvon/internal/telephony/scripted"
 )
 
 // moments are few, so that things happen in the same instant often.
 var moments = rapid.SampledFrom([]time.Duration{0, 500 * time.Millisecond, sec, 2 * sec, 3 * sec, 5 * sec, 8 * sec, 13 * sec, 30 * sec, 60 * sec})
 
-var phones = rapid.Custom(func(t *rapid.T) telephonytest.Phone {
-	var p telephonytest.Phone
+var phones = rapid.Custom(func(t *rapid.T) scripted.Phone {
+	var p scripted.Phone
 	switch rapid.IntRange(0, 5).Draw(t, "kind") {
 	case 0, 1:
-		p = telephonytest.Answers(moments.Draw(t, "answers"))
+		p = scripted.Answers(moments.Draw(t, "answers"))
 	case 2:
-		p = telephonytest.RingsOn()
+		p = scripted.RingsOn()
 	case 3:
-		p = telephonytest.Silent()
+		p = scripted.Silent()
 	case 4:
-		p = telephonytest.Refuses(moments.Draw(t, "refuses"), rapid.IntRange(400, 699).Draw(t, "code")).Q850(rapid.IntRange(0, 127).Draw(t, "cause"))
+		p = scripted.Refuses(moments.Draw(t, "refuses"), rapid.IntRange(400, 699).Draw(t, "code")).Q850(rapid.IntRange(0, 127).Draw(t, "cause"))
 	case 5:
-		p = telephonytest.Unreachable(rapid.SampledFrom([]int{404, 480, 503}).Draw(t, "code"), "scripted")
+		p = scripted.Unreachable(rapid.SampledFrom([]int{404, 480, 503}).Draw(t, "code"), "scripted")
 	}
 	if rapid.Bool().Draw(t, "early") {
 		p = p.Early()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
-	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
+	"github.com/perezvon/perezvon/internal/telephony/scripted"
 )
 
 // A round of these tests is the IVR text of 5 s, instructions of 3 s and 3 s
@@ -22,7 +22,7 @@ func smart(s *stage) {
 	s.packet.DTMFCancel, s.packet.DTMFReschedule = "*", "0"
 	s.packet.ExtraInfo, s.packet.DTMFExtraInfo = "extra", "2"
 	s.packet.AfterCallS = ptr(0)
-	s.engine.Phone(clientNumber, telephonytest.Answers(sec).HangsUp(sec))
+	s.engine.Phone(clientNumber, scripted.Answers(sec).HangsUp(sec))
 }
 
 // "`ivr_text` and the Smartcall instructions are spoken, repeated up to the
@@ -43,7 +43,7 @@ func TestRepeatLimits(t *testing.T) {
 		try(t, func(t *testing.T, s *stage) {
 			smart(s)
 			s.packet.RepeatsBeforeConnect, s.packet.RepeatsBeforeHangup = tt.connect, tt.hangup
-			s.engine.Phone(managerNumber, telephonytest.Answers(0))
+			s.engine.Phone(managerNumber, scripted.Answers(0))
 			out := s.run(t)
 			ends := 2*sec + time.Duration(tt.rounds)*round
 			if tt.status == call.Completed {
@@ -81,7 +81,7 @@ func TestTheConnectKey(t *testing.T) {
 		t.Run(tt.during, func(t *testing.T) {
 			try(t, func(t *testing.T, s *stage) {
 				smart(s)
-				s.engine.Phone(managerNumber, telephonytest.Answers(0).Presses(tt.after, "5"))
+				s.engine.Phone(managerNumber, scripted.Answers(0).Presses(tt.after, "5"))
 				s.ends(t, s.run(t), call.Completed, tt.after+3*sec)
 				s.has(t, fmt.Sprintf("%v key m1 5 connect", tt.after), fmt.Sprintf("%v prompt.started m1 connecting", tt.after))
 				heard := strings.ReplaceAll(strings.Join(s.heard("m1"), "\n"), instructions(s.packet), "INSTRUCTIONS")
@@ -98,7 +98,7 @@ func TestCancelAndRescheduleDuringSmartcall(t *testing.T) {
 		for _, after := range []time.Duration{sec, 4 * sec, 8 * sec, 12 * sec, 25 * sec} {
 			try(t, func(t *testing.T, s *stage) {
 				smart(s)
-				s.engine.Phone(managerNumber, telephonytest.Answers(0).Presses(after, key))
+				s.engine.Phone(managerNumber, scripted.Answers(0).Presses(after, key))
 				s.ends(t, s.run(t), status, after)
 				s.hasNot(t, "dialing c1")
 			})
@@ -111,7 +111,7 @@ func TestTheExtraInfoKey(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		smart(s)
 		s.packet.RepeatsBeforeConnect = ptr(1)
-		s.engine.Phone(managerNumber, telephonytest.Answers(0).
+		s.engine.Phone(managerNumber, scripted.Answers(0).
 			Presses(4*sec, "2").  // cuts the IVR text
 			Presses(5*sec, "2").  // from the beginning again
 			Presses(10*sec, "2")) // cuts the instructions
@@ -131,8 +131,8 @@ func TestTheExtraInfoKey(t *testing.T) {
 func TestTheExtraInfoKeyWhileTheClientRings(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.ExtraInfo, s.packet.DTMFExtraInfo = "extra", "2"
-		s.engine.Phone(managerNumber, telephonytest.Answers(0).Presses(10*sec, "2").Presses(25*sec, "2"))
-		s.engine.Phone(clientNumber, telephonytest.Answers(20*sec).HangsUp(sec))
+		s.engine.Phone(managerNumber, scripted.Answers(0).Presses(10*sec, "2").Presses(25*sec, "2"))
+		s.engine.Phone(clientNumber, scripted.Answers(20*sec).HangsUp(sec))
 		s.ends(t, s.run(t), call.Completed, 27*sec)
 		want := []string{"tone:ringback… 6s-10s", "extra 10s-14s", "tone:ringback… 14s-25s", "extra… 25s-26s"}
 		if d := cmp.Diff(want, s.heard("m1")[3:]); d != "" {
@@ -146,7 +146,7 @@ func TestTheExtraInfoByItself(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		smart(s)
 		s.packet.DTMFExtraInfo, s.packet.RepeatsBeforeConnect = "#", ptr(2)
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
 		s.ends(t, s.run(t), call.Completed, 2*sec+2*round+4*sec+3*sec)
 		s.has(t, "7s prompt.started m1 instructions", "10s prompt.started m1 extra_info", "14s wait m1 (for a key)")
 		if strings.Contains(instructions(s.packet), "информацию") {
@@ -155,8 +155,8 @@ func TestTheExtraInfoByItself(t *testing.T) {
 	})
 	try(t, func(t *testing.T, s *stage) { // without Smartcall and IVR
 		s.packet.ExtraInfo, s.packet.DTMFExtraInfo = "extra", "#"
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Refuses(0, 486))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Refuses(0, 486))
 		s.ends(t, s.run(t), call.ClientBusy, 10*sec)
 		s.has(t, "2s prompt.started m1 extra_info", "6s wait m1 (before the client is called)")
 	})
@@ -168,8 +168,8 @@ func TestIVRWithoutSmartcall(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.packet.IVRText, s.packet.RepeatsBeforeConnect = "ivr", ptr(2)
 		s.packet.DTMFCancel = "*"
-		s.engine.Phone(managerNumber, telephonytest.Answers(0))
-		s.engine.Phone(clientNumber, telephonytest.Refuses(0, 486))
+		s.engine.Phone(managerNumber, scripted.Answers(0))
+		s.engine.Phone(clientNumber, scripted.Refuses(0, 486))
 		s.ends(t, s.run(t), call.ClientBusy, (2+5+3+5+3+3+1)*sec)
 		s.hasNot(t, "instructions")
 	})
@@ -204,7 +204,7 @@ func TestTextsIsEverythingThatIsSpoken(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		smart(s)
 		s.packet.AfterCallS, s.packet.RepeatsBeforeConnect = ptr(15), ptr(1)
-		s.engine.Phone(managerNumber, telephonytest.Answers(0).Presses(3*sec, "2"))
+		s.engine.Phone(managerNumber, scripted.Answers(0).Presses(3*sec, "2"))
 		s.run(t)
 		p, err := s.packet.Normalize("RU")
 		if err != nil {

@@ -1,4 +1,4 @@
-package telephonytest
+package scripted
 
 import (
 	"context"
@@ -37,7 +37,7 @@ func TestScriptedDials(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e := NewScripted()
+				e := New()
 				e.Phone("1", tt.phone)
 				leg, err := e.Dial(t.Context(), telephony.Dial{Leg: "a", Trunk: "x", Number: "1", Timeout: 10 * time.Second})
 				var refusal *telephony.DialError
@@ -60,7 +60,7 @@ func TestScriptedDials(t *testing.T) {
 
 func TestScriptedGivesUpWithTheContextsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := NewScripted()
+		e := New()
 		e.Phone("101", RingsOn(), RingsOn().CrossesCancel())
 		for _, want := range []string{"cancelled", "crossed"} {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errEnough)
@@ -80,7 +80,7 @@ func TestScriptedGivesUpWithTheContextsCause(t *testing.T) {
 // up ends what waits on it, keys come in order.
 func TestScriptedLeg(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := NewScripted()
+		e := New()
 		e.Phone("1", Answers(0).Presses(time.Second, "42").HangsUp(10*time.Second))
 		e.Phone("2", Answers(0))
 		a, err := e.Dial(t.Context(), telephony.Dial{Leg: "a", Trunk: "x", Number: "1"})
@@ -122,6 +122,29 @@ func TestScriptedLeg(t *testing.T) {
 		}
 		if d := cmp.Diff([]Talk{{A: "a", B: "b", From: 3 * s, To: 10 * s}}, e.Talks()); d != "" {
 			t.Error(d)
+		}
+	})
+}
+
+// A leg's script holds for each of its tries, but not on a trunk that fails all.
+func TestScriptedByLeg(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New()
+		e.Phone("1", Answers(0))
+		e.Leg("c1", Refuses(0, 486))
+		e.Trunk("down", Unreachable(503, "down"))
+		for _, tt := range []struct {
+			leg, trunk string
+			code       int
+		}{{"c1", "down", 503}, {"c1.2", "up", 486}, {"c1.3", "other", 486}, {"c12", "up", 0}} {
+			leg, err := e.Dial(t.Context(), telephony.Dial{Leg: tt.leg, Trunk: tt.trunk, Number: "1"})
+			var refusal *telephony.DialError
+			if errors.As(err, &refusal) != (tt.code != 0) || refusal != nil && refusal.Code != tt.code {
+				t.Errorf("%s on %s: %v", tt.leg, tt.trunk, err)
+			}
+			if leg != nil {
+				leg.Hangup(0)
+			}
 		}
 	})
 }

@@ -1,28 +1,30 @@
-package telephonytest
+package scripted
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
-// Scripted is a telephony.Engine without a network: its phones do what their
+// Engine is a telephony.Engine without a network: its phones do what their
 // scripts say, at the scripted moments. In a synctest bubble the moments are
 // virtual, so a ring of half a minute takes microseconds, and a goroutine that
 // a scenario leaves behind fails the test by itself.
 //
-// It notes who heard what and who was joined with whom, for the test to ask
-// when the call is over.
-type Scripted struct {
+// It notes who heard what and who was joined with whom, to be asked for when
+// the call is over.
+type Engine struct {
 	start time.Time
 
 	mu      sync.Mutex
 	phones  map[string][]Phone
+	byLeg   map[string]Phone
 	trunks  map[string]Phone
 	states  map[string]telephony.DeviceState
 	legs    []*leg
@@ -36,11 +38,11 @@ type Scripted struct {
 // Dialled is one call the engine was told to make.
 type Dialled struct {
 	telephony.Dial
-	At time.Duration // since NewScripted
+	At time.Duration // since New
 	// Outcome is answered, or how it failed: refused, cancelled, timeout,
 	// crossed (the answer crossed our cancel and was hung up).
 	Outcome string
-	Ended   time.Duration // since NewScripted
+	Ended   time.Duration // since New
 }
 
 // Heard is one sound a phone was let to hear.
@@ -48,7 +50,7 @@ type Heard struct {
 	Leg  string
 	Key  string // of the clip; "early:c1" is the early media of leg c1
 	Loop bool
-	From time.Duration // since NewScripted
+	From time.Duration // since New
 	To   time.Duration
 	// Whole tells that it was heard to its end.
 	Whole bool
@@ -57,20 +59,21 @@ type Heard struct {
 // Talk is one stretch during which two legs heard each other.
 type Talk struct {
 	A, B     string
-	From, To time.Duration // since NewScripted
+	From, To time.Duration // since New
 }
 
 // Sent is digits that were sent to a phone.
 type Sent struct {
 	Leg, Digits string
-	From, To    time.Duration // since NewScripted
+	From, To    time.Duration // since New
 }
 
-// NewScripted makes an engine that knows no phone yet. Times count from now.
-func NewScripted() *Scripted {
-	return &Scripted{
+// New makes an engine that knows no phone yet. Times count from now.
+func New() *Engine {
+	return &Engine{
 		start:   time.Now(),
 		phones:  make(map[string][]Phone),
+		byLeg:   make(map[string]Phone),
 		trunks:  make(map[string]Phone),
 		states:  make(map[string]telephony.DeviceState),
 		ringing: make(map[string]bool),
@@ -80,14 +83,22 @@ func NewScripted() *Scripted {
 // Phone says how the phone of a number, or of an operator's extension, behaves
 // on its first call, its second and so on; the last script serves all further
 // calls. A number without a script does not exist (404).
-func (e *Scripted) Phone(number string, scripts ...Phone) {
+func (e *Engine) Phone(number string, scripts ...Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.phones[number] = scripts
 }
 
+// Leg says how the phone that is called as that leg of the call behaves, on
+// each of its tries ("c1", then "c1.2" on the next trunk), whatever Phone says.
+func (e *Engine) Leg(name string, p Phone) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.byLeg[name] = p
+}
+
 // Trunk lets every call through the trunk end as p says, whoever is called.
-func (e *Scripted) Trunk(name string, p Phone) {
+func (e *Engine) Trunk(name string, p Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.trunks[name] = p
@@ -95,14 +106,14 @@ func (e *Scripted) Trunk(name string, p Phone) {
 
 // SetDeviceState sets what DeviceState tells of an operator. Default: not in
 // use if the extension has a phone, else unavailable.
-func (e *Scripted) SetDeviceState(extension string, s telephony.DeviceState) {
+func (e *Engine) SetDeviceState(extension string, s telephony.DeviceState) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.states[extension] = s
 }
 
 // DeviceState implements telephony.Engine.
-func (e *Scripted) DeviceState(extension string) telephony.DeviceState {
+func (e *Engine) DeviceState(extension string) telephony.DeviceState {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s, ok := e.states[extension]; ok {
@@ -115,14 +126,14 @@ func (e *Scripted) DeviceState(extension string) telephony.DeviceState {
 }
 
 // Dials is every call made, in the order of the orders.
-func (e *Scripted) Dials() []Dialled {
+func (e *Engine) Dials() []Dialled {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.dials)
 }
 
 // Heard is every sound that a leg was let to hear, in the order they began.
-func (e *Scripted) Heard(legID string) []Heard {
+func (e *Engine) Heard(legID string) []Heard {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var hs []Heard
@@ -135,14 +146,14 @@ func (e *Scripted) Heard(legID string) []Heard {
 }
 
 // Talks is who was joined with whom, and when.
-func (e *Scripted) Talks() []Talk {
+func (e *Engine) Talks() []Talk {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.talks)
 }
 
 // SentDigits is every string of digits sent to a phone.
-func (e *Scripted) SentDigits() []Sent {
+func (e *Engine) SentDigits() []Sent {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.sent)
@@ -150,7 +161,7 @@ func (e *Scripted) SentDigits() []Sent {
 
 // Alive names the legs that ring or are on the phone still. A call that is
 // over leaves none.
-func (e *Scripted) Alive() []string {
+func (e *Engine) Alive() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var names []string
@@ -166,13 +177,13 @@ func (e *Scripted) Alive() []string {
 	return names
 }
 
-func (e *Scripted) since() time.Duration { return time.Since(e.start) }
+func (e *Engine) since() time.Duration { return time.Since(e.start) }
 
 // errTimeout is what a dial's own time limit ends with.
 var errTimeout = errors.New("nobody answered in time")
 
 // Dial implements telephony.Engine.
-func (e *Scripted) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
+func (e *Engine) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
 	if (d.Operator == "") == (d.Trunk == "") {
 		return nil, errors.New("scripted: exactly one of operator and trunk")
 	}
@@ -207,7 +218,7 @@ func (e *Scripted) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, e
 }
 
 // order finds the script of the phone that is called and notes the call.
-func (e *Scripted) order(d telephony.Dial) (Phone, int) {
+func (e *Engine) order(d telephony.Dial) (Phone, int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	target := d.Number
@@ -226,6 +237,10 @@ func (e *Scripted) order(d telephony.Dial) (Phone, int) {
 	if p, ok := e.trunks[d.Trunk]; ok && d.Trunk != "" {
 		return p, n
 	}
+	leg, _, _ := strings.Cut(d.Leg, ".")
+	if p, ok := e.byLeg[leg]; ok {
+		return p, n
+	}
 	scripts := e.phones[target]
 	switch {
 	case len(scripts) > 0:
@@ -236,7 +251,7 @@ func (e *Scripted) order(d telephony.Dial) (Phone, int) {
 	return Refuses(0, 404), n
 }
 
-func (e *Scripted) settle(n int, outcome string) {
+func (e *Engine) settle(n int, outcome string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.dials[n].Outcome, e.dials[n].Ended = outcome, e.since()
@@ -244,7 +259,7 @@ func (e *Scripted) settle(n int, outcome string) {
 }
 
 // Join implements telephony.Engine.
-func (e *Scripted) Join(ctx context.Context, a, b telephony.Leg) error {
+func (e *Engine) Join(ctx context.Context, a, b telephony.Leg) error {
 	la, lb := a.(*leg), b.(*leg)
 	e.mu.Lock()
 	n := len(e.talks)

@@ -1,4 +1,4 @@
-package telephonytest
+package scripted
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package telephonytest
+package scripted
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
-// leg is one phone of a Scripted engine, answered.
+// leg is one phone of a scripted Engine, answered.
 type leg struct {
-	engine *Scripted
+	engine *Engine
 	id     string
 	info   telephony.Info
 	digits *telephony.Digits
@@ -27,7 +27,7 @@ type leg struct {
 var _ telephony.Leg = (*leg)(nil)
 
 // answered makes the leg of a phone that was picked up and starts its script.
-func (e *Scripted) answered(d telephony.Dial, p Phone) *leg {
+func (e *Engine) answered(d telephony.Dial, p Phone) *leg {
 	l := &leg{engine: e, id: d.Leg, digits: telephony.NewDigits()}
 	l.info = telephony.Info{
 		From: d.CallerID, FromName: d.CallerName, To: d.Number, Operator: d.Operator,
