@@ -126,7 +126,7 @@ func TestWhatNobodyForesawIs712(t *testing.T) {
 // panicking is an engine with a fault.
 type panicking struct{ telephony.Engine }
 
-func (panicking) Join(ctx context.Context, a, b telephony.Leg) error { panic("no bridge") }
+func (panicking) Join(ctx context.Context, legs ...telephony.Leg) error { panic("no bridge") }
 
 func TestAFaultOfTheProgramEndsOneCallAndHangsEverybodyUp(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
@@ -150,11 +150,11 @@ func (e broken) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, erro
 	return e.Engine.Dial(ctx, d)
 }
 
-func (e broken) Join(ctx context.Context, a, b telephony.Leg) error {
+func (e broken) Join(ctx context.Context, legs ...telephony.Leg) error {
 	if e.join != nil {
 		return e.join
 	}
-	return e.Engine.Join(ctx, a, b)
+	return e.Engine.Join(ctx, legs...)
 }
 
 func TestAnEngineThatFailsInItsOwnWay(t *testing.T) {

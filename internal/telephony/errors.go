@@ -9,6 +9,10 @@ import (
 // ErrReplaced is what Leg.Play returns when another Play took the leg over.
 var ErrReplaced = errors.New("another sound took over")
 
+// ErrElsewhere is the cause to end a Dial with when somebody else has answered
+// the call: the phone is told so and shows no missed call (RFC 3326, cause 200).
+var ErrElsewhere = errors.New("answered elsewhere")
+
 // Phase is how far a dial had come when it failed.
 type Phase string
 

@@ -24,10 +24,10 @@ type Engine interface {
 	// A call that did not come about is a *DialError.
 	Dial(ctx context.Context, d Dial) (Leg, error)
 
-	// Join lets two answered legs hear each other until one of them ends or
-	// ctx does, and returns the cause: the *HangupError of the leg that left,
-	// or context.Cause(ctx). Both legs are alone again when it returns.
-	Join(ctx context.Context, a, b Leg) error
+	// Join lets answered legs hear each other, two or more, until one of them
+	// ends or ctx does, and returns the cause: the *HangupError of the leg that
+	// left, or context.Cause(ctx). All legs are alone again when it returns.
+	Join(ctx context.Context, legs ...Leg) error
 
 	// DeviceState tells what the phones of an operator are doing.
 	DeviceState(extension string) DeviceState
@@ -60,6 +60,16 @@ type Leg interface {
 	// reader at a time.
 	Digits() *Digits
 
+	// KeepKeys settles, for the joins to come, whether the keys pressed on the
+	// phone are for the server alone. By default whom the leg is joined with
+	// hears them too. Where telephone-event was not agreed on, keys are part of
+	// the sound and pass in any case.
+	KeepKeys(keep bool)
+	// Refers is the queue of transfers the phone asked for by its own keys.
+	// Only operators' phones may; others are declined by the engine.
+	Refers() *Refers
+	// Held tells whether the phone has put the call on hold by its own key.
+	Held() *Flag
 	// SendDigits sends keys to the far end, each tone 100 ms with as much
 	// pause, and waits until they are out. ',' is a pause of 500 ms.
 	SendDigits(ctx context.Context, digits string) error
@@ -71,6 +81,10 @@ type Leg interface {
 	// is refused with code (a SIP final status; 0 is 603 Decline). It does
 	// not wait for the far end to agree.
 	Hangup(code int)
+	// Refuse is Hangup for a leg that was not answered, and tells its phone
+	// why, in words that people read (the reason phrase and a Warning, RFC 3261
+	// §20.43).
+	Refuse(code int, why string)
 }
 
 // Info is what is known of a leg from its beginning.
@@ -79,6 +93,10 @@ type Info struct {
 	Inbound bool
 	// From and To are the numbers as they stood in the signalling.
 	From, FromName, To string
+	// ANI is the number that the trunk vouches for (P-Asserted-Identity, RFC
+	// 3325), where it says one; empty: From is all that is known. A phone's own
+	// word is never taken for it.
+	ANI string
 	// Operator is the extension of the authenticated phone, if it is one of
 	// our operators' (never what the phone merely claims).
 	Operator string
@@ -105,6 +123,9 @@ type Dial struct {
 	// CallerID is the number the far end is shown, CallerName the name;
 	// empty: the trunk's own.
 	CallerID, CallerName string
+	// ANI, if set, is told to an operator's phone beside CallerID
+	// (P-Asserted-Identity).
+	ANI string
 	// Timeout is how long it may ring (from the order to the answer); 0: the
 	// engine's own limit, 120 s.
 	Timeout time.Duration

@@ -258,24 +258,33 @@ func (e *Engine) settle(n int, outcome string) {
 	delete(e.ringing, e.dials[n].Leg)
 }
 
-// Join implements telephony.Engine.
-func (e *Engine) Join(ctx context.Context, a, b telephony.Leg) error {
-	la, lb := a.(*leg), b.(*leg)
+// Join implements telephony.Engine. Each pair of legs that hear each other is
+// a Talk.
+func (e *Engine) Join(ctx context.Context, legs ...telephony.Leg) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	e.mu.Lock()
-	n := len(e.talks)
-	e.talks = append(e.talks, Talk{A: la.id, B: lb.id, From: e.since()})
+	first := len(e.talks)
+	for i, a := range legs {
+		for _, b := range legs[i+1:] {
+			e.talks = append(e.talks, Talk{A: a.ID(), B: b.ID(), From: e.since()})
+		}
+	}
+	last := len(e.talks)
 	e.mu.Unlock()
 	defer func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.talks[n].To = e.since()
+		for i := first; i < last; i++ {
+			e.talks[i].To = e.since()
+		}
 	}()
-	select {
-	case <-la.ctx.Done():
-		return context.Cause(la.ctx)
-	case <-lb.ctx.Done():
-		return context.Cause(lb.ctx)
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for _, l := range legs {
+		if cause := context.Cause(l.Context()); cause != nil {
+			return cause // now: AfterFunc takes a goroutine
+		}
+		defer context.AfterFunc(l.Context(), func() { cancel(context.Cause(l.Context())) })()
 	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }

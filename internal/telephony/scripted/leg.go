@@ -15,6 +15,8 @@ type leg struct {
 	id     string
 	info   telephony.Info
 	digits *telephony.Digits
+	refers *telephony.Refers
+	held   telephony.Flag
 	ctx    context.Context
 	end    context.CancelCauseFunc
 
@@ -28,7 +30,7 @@ var _ telephony.Leg = (*leg)(nil)
 
 // answered makes the leg of a phone that was picked up and starts its script.
 func (e *Engine) answered(d telephony.Dial, p Phone) *leg {
-	l := &leg{engine: e, id: d.Leg, digits: telephony.NewDigits()}
+	l := &leg{engine: e, id: d.Leg, digits: telephony.NewDigits(), refers: telephony.NewRefers()}
 	l.info = telephony.Info{
 		From: d.CallerID, FromName: d.CallerName, To: d.Number, Operator: d.Operator,
 		Trunk: d.Trunk, Codec: media.PCMA, CallID: "scripted-" + d.Leg,
@@ -69,8 +71,12 @@ func (l *leg) Context() context.Context      { return l.ctx }
 func (l *leg) Answer(context.Context) error  { return nil }
 func (l *leg) Ringing(context.Context) error { return nil }
 func (l *leg) Digits() *telephony.Digits     { return l.digits }
+func (l *leg) KeepKeys(bool)                 {}
+func (l *leg) Refers() *telephony.Refers     { return l.refers }
+func (l *leg) Held() *telephony.Flag         { return &l.held }
 func (l *leg) Record(media.Track)            {}
 func (l *leg) Hangup(int)                    { l.finish(telephony.ByUs, "hung up") }
+func (l *leg) Refuse(_ int, why string)      { l.finish(telephony.ByUs, why) }
 
 // bound is ctx that ends with the leg as well.
 func (l *leg) bound(ctx context.Context) (context.Context, func()) {

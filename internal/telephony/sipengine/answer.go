@@ -38,7 +38,7 @@ func (l *leg) Answer(ctx context.Context) error {
 		var err error
 		if body, err = l.answer(offer); err != nil {
 			l.log.Warn("a call in cannot be spoken with", "err", err)
-			l.in.refuse(l, sip.StatusNotAcceptableHere)
+			l.in.refuse(l, sip.StatusNotAcceptableHere, "")
 			return err
 		}
 	} else {

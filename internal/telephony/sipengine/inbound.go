@@ -1,8 +1,10 @@
 package sipengine
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/emiago/sipgo/sip"
@@ -169,15 +171,18 @@ func (in *inbound) send(res *sip.Response) error {
 }
 
 // refuse ends a call in that was not answered; false if it was.
-func (in *inbound) refuse(l *leg, code int) bool {
+// why, if there is more to say than the code does, is told in words.
+func (in *inbound) refuse(l *leg, code int, why string) bool {
 	if code < 300 || code > 699 {
 		code = sip.StatusGlobalDecline
 	}
-	words := refusals[code]
-	if words == "" {
-		words = "Refused"
+	words := cmp.Or(refusals[code], "Refused")
+	res := l.reply(in.req, code, words)
+	if why != "" {
+		words = why
+		res.AppendHeader(warning(why))
 	}
-	sent, _ := in.final(l.reply(in.req, code, words))
+	sent, _ := in.final(res)
 	if sent {
 		l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByUs, Code: code, Reason: words})
 	}
@@ -211,4 +216,16 @@ var refusals = map[int]string{
 	sip.StatusServiceUnavailable:     "Service Unavailable",
 	sip.StatusGlobalBusyEverywhere:   "Busy Everywhere",
 	sip.StatusGlobalDecline:          "Decline",
+}
+
+// warning tells why in words (RFC 3261 §20.43; 399 is "miscellaneous"). What
+// cannot stand between quotes is left out.
+func warning(why string) sip.Header {
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, why)
+	return sip.NewHeader("Warning", `399 perezvon "`+text+`"`)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/media"
@@ -28,7 +29,10 @@ type leg struct {
 	// in is the INVITE of a leg that called us; nil: we called it.
 	in *inbound
 
-	keys presses
+	keys     presses
+	keepKeys atomic.Bool // of the joins to come
+	refers   *telephony.Refers
+	held     telephony.Flag // by the phone's own key
 
 	mu     sync.Mutex
 	info   telephony.Info
@@ -36,7 +40,6 @@ type leg struct {
 	dialog *dialog
 	offers offers
 	since  time.Time // answered, or taken off hold; zero: not answered
-	held   bool
 	timer  sessionTimer
 	// acks are INVITEs from the far end that we answered and it has not
 	// acknowledged, by CSeq.
@@ -52,6 +55,7 @@ func (e *Engine) newLeg(id string, info telephony.Info, sounds chan *leg) (*leg,
 		e: e, id: id, info: info, operator: info.Operator,
 		log:     e.log.With("call", info.Call, "leg", id, "sip", info.CallID),
 		digits:  telephony.NewDigits(),
+		refers:  telephony.NewRefers(),
 		release: func() {},
 		acks:    make(map[uint32]*unacked),
 	}
@@ -85,6 +89,15 @@ func (l *leg) Context() context.Context { return l.ctx }
 
 // Digits are the keys pressed on the phone.
 func (l *leg) Digits() *telephony.Digits { return l.digits }
+
+// KeepKeys keeps the phone's keys from whom the leg is joined with.
+func (l *leg) KeepKeys(keep bool) { l.keepKeys.Store(keep) }
+
+// Refers are the transfers the phone asks for.
+func (l *leg) Refers() *telephony.Refers { return l.refers }
+
+// Held tells whether the phone has put the call on hold.
+func (l *leg) Held() *telephony.Flag { return &l.held }
 
 // Record lets t take what is heard on the leg.
 func (l *leg) Record(t media.Track) { l.stream.Record(t) }
@@ -158,10 +171,18 @@ func (l *leg) end(cause *telephony.HangupError) {
 
 // Hangup ends the leg; before its answer it is refused with code.
 func (l *leg) Hangup(code int) {
-	if l.in != nil && l.in.refuse(l, code) {
+	if l.in != nil && l.in.refuse(l, code, "") {
 		return
 	}
 	l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByUs, Reason: "hung up"})
+}
+
+// Refuse ends a leg that was not answered and tells the phone why.
+func (l *leg) Refuse(code int, why string) {
+	if l.in != nil && l.in.refuse(l, code, why) {
+		return
+	}
+	l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByUs, Reason: why})
 }
 
 // begin makes the leg an answered one; false if it has ended meanwhile.
@@ -190,11 +211,7 @@ func (l *leg) answered() bool {
 	return !l.since.IsZero()
 }
 
-func (l *leg) onHold() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.held
-}
+func (l *leg) onHold() bool { return l.held.On() }
 
 // silentSince is since when nothing has been heard of the phone; counts is
 // false while nothing need be heard: before the answer, on hold, at the end.
@@ -205,7 +222,7 @@ func (l *leg) silentSince() (since time.Time, counts bool) {
 	if heard := l.stream.LastHeard(); heard.After(since) {
 		since = heard
 	}
-	return since, !l.since.IsZero() && !l.held && !l.ended
+	return since, !l.since.IsZero() && !l.held.On() && !l.ended
 }
 
 // pressed takes a key that the stream heard.

@@ -117,10 +117,10 @@ func (l *leg) agree(c sdp.Chosen) {
 	l.offers.chosen = c
 	l.offers.local.EventPT = c.EventPT
 	held := c.Direction != sdp.SendRecv
-	if l.held && !held && !l.since.IsZero() {
+	if l.held.On() && !held && !l.since.IsZero() {
 		l.since = time.Now() // the silence of the hold does not count
 	}
-	l.held = held
+	l.held.Set(held)
 	if !l.since.IsZero() && l.info.Codec == media.NoCodec {
 		l.info.Codec = c.Codec // it was in the ACK
 	}

@@ -1,0 +1,76 @@
+package telephony
+
+import (
+	"context"
+	"sync"
+)
+
+// Refer is a transfer that a phone asked for with a key of its own (RFC 3515):
+// it wants whom it talks to to be connected with somebody else.
+type Refer struct {
+	// To is the number in Refer-To, as the phone wrote it.
+	To string
+	// Replaces is the phone's other leg, its consultation call, whose far party
+	// is to be connected (an attended transfer, RFC 3891); nil: a blind one.
+	Replaces Leg
+	// Progress tells the phone how its transfer goes (RFC 3515 §2.4.5): 100 to
+	// 199 on the way, then one final status, after which nothing is said any
+	// more: 200 lets the phone hang up, any other gives it the call back. It
+	// does not wait.
+	Progress func(code int)
+}
+
+// Refers is the queue of transfers that a phone asked for.
+type Refers = Queue[Refer]
+
+// NewRefers makes an empty queue; it holds 4 transfers.
+func NewRefers() *Refers { return NewQueue[Refer](4) }
+
+// Flag is a state of a leg that can be waited for. The zero Flag is off.
+type Flag struct {
+	mu      sync.Mutex
+	on      bool
+	changed chan struct{} // closed at the next change; nil: nobody waits
+}
+
+// Set changes the state.
+func (f *Flag) Set(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.on == on {
+		return
+	}
+	f.on = on
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
+// On tells the state.
+func (f *Flag) On() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.on
+}
+
+// Wait returns nil when the state is as wanted, or context.Cause(ctx).
+func (f *Flag) Wait(ctx context.Context, on bool) error {
+	for {
+		f.mu.Lock()
+		if f.on == on {
+			f.mu.Unlock()
+			return nil
+		}
+		if f.changed == nil {
+			f.changed = make(chan struct{})
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
