@@ -69,11 +69,12 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	library := speech.New(filepath.Join(c.Data, "prompts"), speech.NewEspeak())
 	library.Logger = log
 	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), library)}
+	services := scenario.Services{
+		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Logger: log,
+	}
 	calls := dispatch.New(dispatch.Config{
 		Store: db,
-		Runner: &scenario.Callbacks{
-			Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Logger: log,
-		},
+		Runner: &scenario.Callbacks{Services: services},
 		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})
 	signer, err := access.OpenSigner(c.Data)
@@ -106,17 +107,17 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	// Services outlive ctx: what drains still needs them.
 	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	services, lasting := errgroup.WithContext(lasting)
-	services.Go(func() error { feed.Run(lasting); return nil })
-	services.Go(func() error { archive.Watch(lasting); return nil })
+	running, lasting := errgroup.WithContext(lasting)
+	running.Go(func() error { feed.Run(lasting); return nil })
+	running.Go(func() error { archive.Watch(lasting); return nil })
 	if err := later.Start(lasting); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	if err := calls.Recover(lasting); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	services.Go(func() error { calls.Recall(lasting); return nil })
-	services.Go(func() error { return api.Serve(lasting, listener) })
+	running.Go(func() error { calls.Recall(lasting); return nil })
+	running.Go(func() error { return api.Serve(lasting, listener) })
 	log.Info("ready", "http", c.URL(), "sip", phones.Addr(), "data", c.Data, "version", versionName())
 
 	select {
@@ -135,7 +136,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	err = errors.Join(err, later.Stop(ending))
 	end()
-	return errors.Join(err, services.Wait())
+	return errors.Join(err, running.Wait())
 }
 
 // engine is the built-in phone system, and the pool of its media ports.

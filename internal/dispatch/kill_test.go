@@ -177,10 +177,10 @@ func (s *server) see(ctx context.Context, d *dispatch.Service) error {
 
 // Run implements dispatch.Runner.
 func (s *server) Run(ctx context.Context, a scenario.Attempt) call.Status {
-	c := scenario.Callbacks{
+	c := scenario.Callbacks{Services: scenario.Services{
 		Engine: dialNoter{s.engine, s.dials, a.CallID}, Journal: s.store.Journal(), Tapes: noTapes{}, Speech: clicks{},
 		Operators: s.store, Logger: slog.New(slog.DiscardHandler),
-	}
+	}}
 	return c.Run(ctx, a)
 }
 

@@ -5,15 +5,23 @@ import (
 	"errors"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/media/tone"
+	"github.com/perezvon/perezvon/internal/numbering"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
+
+// callbackCourse is one callback under way.
+type callbackCourse struct {
+	*course
+	packet callback.Packet
+	tree   *numbering.Tree // nil: no locations
+}
 
 // run is the course of a callback (specification 1-callback §2; the numbers
 // below are its own). It returns why the call ended: conclude makes the status
 // of it.
-func (s *course) run(ctx context.Context) error {
-	defer s.closeTape()
+func (s *callbackCourse) run(ctx context.Context) error {
 	s.noteUnserved()
 
 	// 2. The caller IDs of both sides are chosen before anybody is called.
@@ -60,7 +68,7 @@ func (s *course) run(ctx context.Context) error {
 
 // noteUnserved says what the packet asks for in vain: recognisers of speech are
 // not connected yet.
-func (s *course) noteUnserved() {
+func (s *callbackCourse) noteUnserved() {
 	if isTrue(s.packet.VoiceControl) {
 		s.note("voice_control: no recogniser is set up; keys only")
 	}
@@ -71,7 +79,7 @@ func (s *course) noteUnserved() {
 
 // callManagers calls the managers until one answers. together is who rings at
 // the same time.
-func (s *course) callManagers(ctx context.Context, managers [][]target) (*line, error) {
+func (s *callbackCourse) callManagers(ctx context.Context, managers [][]target) (*line, error) {
 	err := errNobodyToCall
 	for _, together := range managers {
 		var manager *line
@@ -86,7 +94,7 @@ func (s *course) callManagers(ctx context.Context, managers [][]target) (*line, 
 }
 
 // prepare passes the manager's own switchboard and tells him what is coming.
-func (s *course) prepare(ctx context.Context, manager *line, keys *keys) error {
+func (s *callbackCourse) prepare(ctx context.Context, manager *line, keys *keys) error {
 	if err := s.dialExtension(ctx, manager); err != nil {
 		return err
 	}
@@ -102,7 +110,7 @@ func (s *course) prepare(ctx context.Context, manager *line, keys *keys) error {
 
 // inform speaks to the manager until the client is to be called. The connect
 // key ends it early.
-func (s *course) inform(ctx context.Context, manager *line, keys *keys) error {
+func (s *callbackCourse) inform(ctx context.Context, manager *line, keys *keys) error {
 	if err := s.tell(ctx, manager, keys, promptGreeting, s.packet.Greeting); err != nil {
 		return err
 	}
@@ -119,7 +127,7 @@ func (s *course) inform(ctx context.Context, manager *line, keys *keys) error {
 
 // callClient tells the manager that the client is called now, and calls. The
 // manager hears the ringing, or what the client's carrier plays.
-func (s *course) callClient(ctx context.Context, manager *line, whom target, keys *keys) (*line, error) {
+func (s *callbackCourse) callClient(ctx context.Context, manager *line, whom target, keys *keys) (*line, error) {
 	if err := s.tell(ctx, manager, keys, promptConnecting, s.packet.ConnectingText); err != nil {
 		return nil, err
 	}
@@ -139,7 +147,7 @@ func (s *course) callClient(ctx context.Context, manager *line, whom target, key
 // infoWhileRinging speaks the extra info on its key while the client is
 // called. What the engine let the manager hear is over then; he hears our
 // ringback after it.
-func (s *course) infoWhileRinging(ctx context.Context, manager *line, keys *keys) error {
+func (s *callbackCourse) infoWhileRinging(ctx context.Context, manager *line, keys *keys) error {
 	err := keys.infoPressed(ctx)
 	for err == nil {
 		if err = s.say(ctx, manager, promptExtraInfo, s.packet.ExtraInfo); err != nil && !errors.Is(err, telephony.ErrReplaced) {
@@ -153,7 +161,7 @@ func (s *course) infoWhileRinging(ctx context.Context, manager *line, keys *keys
 }
 
 // reachExtension dials the client's extension.
-func (s *course) reachExtension(ctx context.Context, client *line) error {
+func (s *callbackCourse) reachExtension(ctx context.Context, client *line) error {
 	err := s.dialExtension(ctx, client)
 	if err != nil && context.Cause(ctx) == nil {
 		return errClientLeft
@@ -161,17 +169,11 @@ func (s *course) reachExtension(ctx context.Context, client *line) error {
 	return err
 }
 
-// talk joins the two until one of them leaves.
-func (s *course) talk(ctx context.Context, manager, client *line) error {
-	s.event(call.Event{Type: call.Joined, Leg: manager.ID(), Other: client.ID()})
-	_, why := beside(ctx,
-		func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, s.Engine.Join(ctx, manager.Leg, client.Leg)
-		},
-		func(ctx context.Context) error { return s.noteKeys(ctx, manager) },
-		func(ctx context.Context) error { return s.noteKeys(ctx, client) },
-	)
-	s.event(call.Event{Type: call.Parted, Leg: manager.ID(), Other: client.ID(), Reason: reason(why)})
+// talk joins the two until the call is over, and gives the manager who was on
+// the line last the keys after it.
+func (s *callbackCourse) talk(ctx context.Context, manager, client *line) error {
+	last, why := s.converse(ctx, client, manager)
+	defer s.hangUp(last)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -179,9 +181,9 @@ func (s *course) talk(ctx context.Context, manager, client *line) error {
 		return why
 	}
 	// 9. Either side has hung up.
-	if manager.Context().Err() != nil {
+	if last.Context().Err() != nil {
 		return errTalked
 	}
 	client.over()
-	return s.afterCall(ctx, manager)
+	return s.afterCall(ctx, last)
 }

@@ -67,7 +67,7 @@ func (s *course) locations(ctx context.Context) *numbering.Tree {
 
 // withCallerIDs chooses for both sides, before anybody is called. With several
 // managers the client's is for the first of them: see answeredBy.
-func (s *course) withCallerIDs(managers [][]target, client target) ([][]target, target) {
+func (s *callbackCourse) withCallerIDs(managers [][]target, client target) ([][]target, target) {
 	var first target
 	for i, together := range managers {
 		for j, m := range together {
@@ -82,14 +82,14 @@ func (s *course) withCallerIDs(managers [][]target, client target) ([][]target, 
 
 // answeredBy is the client's target now that it is known which manager it will
 // be joined with.
-func (s *course) answeredBy(manager, client target) target {
+func (s *callbackCourse) answeredBy(manager, client target) target {
 	if number, _ := callerID(s.packet, s.tree, client, manager); number != client.callerID {
 		return s.withCallerID(client, manager)
 	}
 	return client
 }
 
-func (s *course) withCallerID(t, other target) target {
+func (s *callbackCourse) withCallerID(t, other target) target {
 	var why string
 	t.callerID, why = callerID(s.packet, s.tree, t, other)
 	s.event(call.Event{

@@ -3,52 +3,72 @@ package scenario
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/media"
 	"github.com/perezvon/perezvon/internal/media/tone"
-	"github.com/perezvon/perezvon/internal/numbering"
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
-// course is one callback under way.
+// course is one call under way: what every scenario has at hand.
 type course struct {
-	*Callbacks
+	*Services
 	callID  string
 	account string
-	packet  callback.Packet
 	voice   speech.Voice
 	log     *slog.Logger
-	tree    *numbering.Tree // nil: no locations
-	tape    Tape            // nil before the first answer, and if it could not be opened
+	tape    Tape // nil before the first answer, and if it could not be opened
 	// storedFirst flushes the journal once: before the first call goes out.
 	storedFirst func() error
 }
 
-func newCourse(c *Callbacks, a Attempt) *course {
+func (c *Services) newCourse(callID, account string, voice speech.Voice) *course {
 	log := c.Logger
 	if log == nil {
 		log = slog.Default()
 	}
 	return &course{
-		Callbacks: c,
-		callID:    a.CallID,
-		account:   a.Account,
-		packet:    a.Packet,
-		voice:     speech.Voice{Language: a.Packet.Language, Name: a.Packet.Voice},
-		log:       log.With("call", a.CallID),
+		Services: c,
+		callID:   callID,
+		account:  account,
+		voice:    voice,
+		log:      log.With("call", callID),
 		storedFirst: sync.OnceValue(func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), endTime)
 			defer cancel()
 			return c.Journal.Flush(ctx)
 		}),
 	}
+}
+
+// perform runs the course to its end: everybody hung up, the tape closed,
+// call.ended stored as the last event. A fault of the program ends this call
+// (712) and no other.
+func (s *course) perform(ctx context.Context, run func(context.Context) error) (out Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(ctx, "scenario panicked", "panic", p, "stack", string(debug.Stack()))
+			out = Outcome{Status: call.Interrupted, Reason: fmt.Sprint("internal error: ", p)}
+		}
+		s.event(call.Event{
+			Type: call.Ended, Status: &out.Status, Reason: out.Reason,
+			Reschedule: out.Reschedule, CancelRecalls: out.CancelRecalls,
+		})
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+		defer cancel()
+		if err := s.Journal.Flush(ctx); err != nil {
+			s.log.ErrorContext(ctx, "the end of the call is not stored", "err", err)
+		}
+	}()
+	defer s.closeTape()
+	return conclude(run(ctx))
 }
 
 // event puts e on the call's timeline.
@@ -220,7 +240,7 @@ func (s *course) dialExtension(ctx context.Context, l *line) error {
 	if l.extension == "" {
 		return nil
 	}
-	if err := s.pause(ctx, l, "before the extension", millis(s.packet.ExtensionDelayMS)); err != nil {
+	if err := s.pause(ctx, l, "before the extension", l.extensionDelay); err != nil {
 		return err
 	}
 	return s.sendDigits(ctx, l, l.extension)

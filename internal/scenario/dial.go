@@ -22,11 +22,14 @@ type target struct {
 	operator string // extension, called on its registered phones
 	number   string // outside, E.164
 	// owner is the operator whose outside phone number is.
-	owner     string
-	trunks    []string // to number, in the order to try
-	extension string   // dialled after the answer
-	callerID  string   // shown to this phone; empty: the trunk's own
-	timeout   time.Duration
+	owner  string
+	trunks []string // to number, in the order to try
+	// failsOver tells after which failures the next trunk is tried.
+	failsOver      func(*telephony.DialError) bool
+	extension      string // dialled after the answer, when extensionDelay has passed
+	extensionDelay time.Duration
+	callerID       string // shown to this phone; empty: the trunk's own
+	timeout        time.Duration
 }
 
 // who is the operator that the phone belongs to, "" if to none.
@@ -34,7 +37,7 @@ func (t target) who() string { return cmp.Or(t.operator, t.owner) }
 
 // managers is whom to call, in order; those of one list ring together: an
 // operator's registered phones and his outside ones, or a whole group.
-func (s *course) managers(ctx context.Context) [][]target {
+func (s *callbackCourse) managers(ctx context.Context) [][]target {
 	var all [][]target
 	count := 0
 	for _, group := range s.packet.Managers.Groups() {
@@ -56,9 +59,10 @@ func (s *course) managers(ctx context.Context) [][]target {
 }
 
 // phones are those of one manager.
-func (s *course) phones(ctx context.Context, m callback.ManagerTarget) []target {
+func (s *callbackCourse) phones(ctx context.Context, m callback.ManagerTarget) []target {
 	one := target{
 		role: call.Manager, extension: m.Extension, timeout: seconds(s.packet.ManagerTimeoutS), trunks: s.packet.RouteToManagers(),
+		failsOver: failoverRules[s.packet.FailoverOn], extensionDelay: millis(s.packet.ExtensionDelayMS),
 	}
 	outside := func(number, owner string) target {
 		t := one
@@ -84,11 +88,12 @@ func (s *course) phones(ctx context.Context, m callback.ManagerTarget) []target 
 }
 
 // client is the client's phone.
-func (s *course) client() target {
+func (s *callbackCourse) client() target {
 	number, extension := s.packet.ClientNumber()
 	return target{
 		leg: "c1", role: call.Client, number: number, extension: extension,
 		trunks: s.packet.RouteToClient(), timeout: seconds(s.packet.ClientTimeoutS),
+		failsOver: failoverRules[s.packet.FailoverOn], extensionDelay: millis(s.packet.ExtensionDelayMS),
 	}
 }
 
@@ -172,7 +177,7 @@ func (s *course) dial(ctx context.Context, t target, listener *line) (answer, er
 		return answer{}, errNoTrunk
 	}
 	tries := 0
-	return alongTrunks(t.trunks, failoverRules[s.packet.FailoverOn], func(trunk string) (answer, error) {
+	return alongTrunks(t.trunks, t.failsOver, func(trunk string) (answer, error) {
 		next := t
 		if tries++; tries > 1 {
 			next.leg = fmt.Sprintf("%s.%d", t.leg, tries)

@@ -92,10 +92,10 @@ func (s *stage) run(t tester) Outcome {
 		return Outcome{}
 	}
 	s.journal.flushErr, s.tapes.err = s.flushErr, s.tapeErr
-	c := &Callbacks{
+	c := &Callbacks{Services{
 		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators), Locations: s.locations,
 		Logger: slog.New(slog.DiscardHandler),
-	}
+	}}
 	if s.wrap != nil {
 		c.Engine = s.wrap(s.engine)
 	}

@@ -44,7 +44,7 @@ type keys struct {
 
 // listen takes the manager's keys from now on. Cancel and reschedule end the
 // context it returns with their cause, and so does the manager's hanging up.
-func (s *course) listen(ctx context.Context, manager *line) (context.Context, *keys) {
+func (s *callbackCourse) listen(ctx context.Context, manager *line) (context.Context, *keys) {
 	waiting, end, free := s.whileOn(ctx, manager)
 	untilConnect, connect := context.WithCancelCause(waiting)
 	k := &keys{
@@ -118,7 +118,7 @@ func (k *keys) orInfo(ctx context.Context, f func(context.Context) error) error 
 }
 
 // tell says a text that the extra-info key cuts short.
-func (s *course) tell(ctx context.Context, manager *line, keys *keys, prompt, text string) error {
+func (s *callbackCourse) tell(ctx context.Context, manager *line, keys *keys, prompt, text string) error {
 	return keys.orInfo(ctx, func(ctx context.Context) error { return s.say(ctx, manager, prompt, text) })
 }
 
@@ -145,7 +145,7 @@ func (s *course) noteKeys(ctx context.Context, l *line) error {
 	return err
 }
 
-func (s *course) keysBeforeJoin() map[byte]action {
+func (s *callbackCourse) keysBeforeJoin() map[byte]action {
 	m := meanings{}
 	m.set(s.packet.DTMFConnect, actConnect)
 	m.set(s.packet.DTMFCancel, actCancel)
@@ -158,7 +158,7 @@ func (s *course) keysBeforeJoin() map[byte]action {
 
 // keysAfterCall are the keys of the manager once the client has gone. The
 // cancel key cancels what can still be cancelled: the recalls.
-func (s *course) keysAfterCall() map[byte]action {
+func (s *callbackCourse) keysAfterCall() map[byte]action {
 	m := meanings{}
 	m.set(s.packet.DTMFCancel, actCancelRecalls)
 	m.set(s.packet.DTMFCancelRecalls, actCancelRecalls)

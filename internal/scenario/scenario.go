@@ -9,9 +9,7 @@ package scenario
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
@@ -73,9 +71,9 @@ type Attempt struct {
 	Packet callback.Packet
 }
 
-// Callbacks carries out callbacks. All fields but Locations and Logger are
-// needed.
-type Callbacks struct {
+// Services is what scenarios work with. All fields but Locations and Logger
+// are needed.
+type Services struct {
 	Engine    telephony.Engine
 	Journal   Journal
 	Tapes     Tapes
@@ -84,6 +82,9 @@ type Callbacks struct {
 	Locations Locations    // nil: caller IDs are the packet's and the trunks'
 	Logger    *slog.Logger // nil: slog.Default
 }
+
+// Callbacks carries out callbacks.
+type Callbacks struct{ Services }
 
 // Outcome is how an attempt ended and what the manager wants of the next ones.
 type Outcome struct {
@@ -110,23 +111,11 @@ const endTime = 5 * time.Second
 // tape closed, call.ended stored as the last event. ctx ends the call early,
 // with ErrCancelled or ErrStopped as its cause. A fault of the program ends
 // this call (712) and no other.
-func (c *Callbacks) Perform(ctx context.Context, a Attempt) (out Outcome) {
-	s := newCourse(c, a)
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.ErrorContext(ctx, "scenario panicked", "panic", p, "stack", string(debug.Stack()))
-			out = Outcome{Status: call.Interrupted, Reason: fmt.Sprint("internal error: ", p)}
-		}
-		s.event(call.Event{
-			Type: call.Ended, Status: &out.Status, Reason: out.Reason,
-			Reschedule: out.Reschedule, CancelRecalls: out.CancelRecalls,
-		})
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
-		defer cancel()
-		if err := c.Journal.Flush(ctx); err != nil {
-			s.log.ErrorContext(ctx, "the end of the call is not stored", "err", err)
-		}
-	}()
-	_, err := beside(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.run(ctx) }, s.warmUp)
-	return conclude(err)
+func (c *Callbacks) Perform(ctx context.Context, a Attempt) Outcome {
+	voice := speech.Voice{Language: a.Packet.Language, Name: a.Packet.Voice}
+	s := &callbackCourse{course: c.newCourse(a.CallID, a.Account, voice), packet: a.Packet}
+	return s.perform(ctx, func(ctx context.Context) error {
+		_, err := beside(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.run(ctx) }, s.warmUp)
+		return err
+	})
 }

@@ -21,7 +21,7 @@ var errRepeatLimit = errors.New("the repeat limit is reached and no key was pres
 // (specification 1-callback §2.6). It returns nil when the client is to be
 // called by itself, errRepeatLimit when the call is to end, and ctx's cause
 // when a key decided.
-func (s *course) smartcall(ctx context.Context, manager *line, keys *keys) error {
+func (s *callbackCourse) smartcall(ctx context.Context, manager *line, keys *keys) error {
 	automatic := ""
 	if s.packet.DTMFExtraInfo == "#" {
 		automatic = s.packet.ExtraInfo
@@ -66,7 +66,7 @@ var errAfterCallOver = errors.New("no key was pressed after the call")
 // afterCall keeps the manager on the line once the client has gone, if he may
 // press something then (specification 1-callback §2.9). Both have talked,
 // whatever happens here.
-func (s *course) afterCall(ctx context.Context, manager *line) error {
+func (s *callbackCourse) afterCall(ctx context.Context, manager *line) error {
 	keys, limit := s.keysAfterCall(), seconds(s.packet.AfterCallS)
 	if len(keys) == 0 || limit == 0 {
 		return errTalked

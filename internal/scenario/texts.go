@@ -78,7 +78,7 @@ func Texts(p callback.Packet) []string {
 
 // warmUp lets everything be spoken ahead, while the phones ring, so that
 // nobody waits for a voice. What fails is told when it is needed.
-func (s *course) warmUp(ctx context.Context) error {
+func (s *callbackCourse) warmUp(ctx context.Context) error {
 	for _, text := range Texts(s.packet) {
 		if _, err := s.Speech.Say(ctx, s.voice, text); err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
