@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/media"
@@ -97,7 +98,15 @@ func humming(c media.Codec, freq, amplitude float64) []byte {
 	return codec.NewEncoder(c).Encode(nil, s)
 }
 
-// began is a zero for tapes whose Close is d after it.
+// atRest runs a test in virtual time, which stands still while it works: a tape
+// is exactly as long as began says, however slow the machine is.
+func atRest(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+// began is a zero for tapes whose Close is d after it, and what the work takes:
+// nothing, atRest.
 func began(d time.Duration) time.Time { return time.Now().Add(-d) }
 
 // stereo is a rendered file.

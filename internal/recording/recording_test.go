@@ -22,22 +22,24 @@ import (
 const second = time.Second
 
 func TestClientIsLeftOthersAreRight(t *testing.T) {
-	tape, dir := create(t)
-	zero := began(10 * second)
-	tape.Start(zero)
-	phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 8000)}.speak(tape.Track("c1", Left), zero, 0, 6*second)
-	phone{codec: media.PCMU, ssrc: 2, sound: humming(media.PCMU, 900, 8000)}.speak(tape.Track("m1", Right), zero, 3*second, 9*second)
-	if err := tape.Close(); err != nil {
-		t.Fatal(err)
-	}
-	res, s := render(t, dir, nil)
-	if s.rate != 8000 || res.Duration.Round(100*time.Millisecond) != 10*second || s.duration() != res.Duration {
-		t.Errorf("%d Hz, %v, file %v", s.rate, res.Duration, s.duration())
-	}
-	s.hears(t, Left, 100*time.Millisecond, 5900*time.Millisecond, 500, 0.95)
-	s.silent(t, Left, 6100*time.Millisecond, 10*second)
-	s.silent(t, Right, 0, 2900*time.Millisecond)
-	s.hears(t, Right, 3100*time.Millisecond, 8900*time.Millisecond, 900, 0.95)
+	atRest(t, func(t *testing.T) {
+		tape, dir := create(t)
+		zero := began(10 * second)
+		tape.Start(zero)
+		phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 8000)}.speak(tape.Track("c1", Left), zero, 0, 6*second)
+		phone{codec: media.PCMU, ssrc: 2, sound: humming(media.PCMU, 900, 8000)}.speak(tape.Track("m1", Right), zero, 3*second, 9*second)
+		if err := tape.Close(); err != nil {
+			t.Fatal(err)
+		}
+		res, s := render(t, dir, nil)
+		if s.rate != 8000 || res.Duration != 10*second || s.duration() != res.Duration {
+			t.Errorf("%d Hz, %v, file %v", s.rate, res.Duration, s.duration())
+		}
+		s.hears(t, Left, 100*time.Millisecond, 5900*time.Millisecond, 500, 0.95)
+		s.silent(t, Left, 6100*time.Millisecond, 10*second)
+		s.silent(t, Right, 0, 2900*time.Millisecond)
+		s.hears(t, Right, 3100*time.Millisecond, 8900*time.Millisecond, 900, 0.95)
+	})
 }
 
 // A click sent at wall time t is found at t ± 20 ms at the end of an hour.
@@ -154,22 +156,24 @@ func TestLegsOfOneSideAreMixedWithoutWrapping(t *testing.T) {
 }
 
 func TestWhatCameBeforeTheStartIsDropped(t *testing.T) {
-	tape, dir := create(t)
-	zero := began(2 * second)
-	c := tape.Track("c1", Left)
-	p := phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 8000)}
-	p.speak(c, zero, -2*second, -second)
-	tape.Start(zero)
-	tape.Start(zero.Add(-time.Hour)) // only the first counts
-	p.speak(c, zero, -second, second)
-	tape.Close()
-	p.speak(c, zero, second, 2*second) // and nothing after the close
-	res, s := render(t, dir, nil)
-	if res.Duration.Round(100*time.Millisecond) != 2*second {
-		t.Errorf("%v long", res.Duration)
-	}
-	s.hears(t, Left, 0, second, 500, 0.9)
-	s.silent(t, Left, 1100*time.Millisecond, 2*second)
+	atRest(t, func(t *testing.T) {
+		tape, dir := create(t)
+		zero := began(2 * second)
+		c := tape.Track("c1", Left)
+		p := phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 8000)}
+		p.speak(c, zero, -2*second, -second)
+		tape.Start(zero)
+		tape.Start(zero.Add(-time.Hour)) // only the first counts
+		p.speak(c, zero, -second, second)
+		tape.Close()
+		p.speak(c, zero, second, 2*second) // and nothing after the close
+		res, s := render(t, dir, nil)
+		if res.Duration != 2*second {
+			t.Errorf("%v long", res.Duration)
+		}
+		s.hears(t, Left, 0, second, 500, 0.9)
+		s.silent(t, Left, 1100*time.Millisecond, 2*second)
+	})
 }
 
 func TestPromptsAreOnTheSideOfTheLegThatHeardThem(t *testing.T) {
@@ -301,39 +305,41 @@ func TestRenderStopsWithItsContext(t *testing.T) {
 }
 
 func TestPeaks(t *testing.T) {
-	tape, dir := create(t)
-	zero := began(time.Second)
-	tape.Start(zero)
-	phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 16384)}.speak(tape.Track("c1", Left), zero, 0, 500*time.Millisecond)
-	tape.Close()
-	res, _ := render(t, dir, nil)
-	b, err := os.ReadFile(res.Peaks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got struct {
-		Version  int
-		Duration int `json:"duration_ms"`
-		Interval int `json:"interval_ms"`
-		Left     []int
-		Right    []int
-	}
-	if err := json.Unmarshal(b, &got); err != nil {
-		t.Fatalf("%v in %s", err, b)
-	}
-	if got.Version != 1 || got.Interval != 100 || got.Duration < 1000 || got.Duration > 1500 || len(got.Left) < 20 || len(got.Right) != len(got.Left) {
-		t.Fatalf("%s", b)
-	}
-	for i := 2; i < 8; i += 2 {
-		if got.Left[i] > -60 || got.Left[i] < -66 || got.Left[i+1] < 60 || got.Left[i+1] > 66 {
-			t.Errorf("at %d ms: %d to %d, want ±63", i*50, got.Left[i], got.Left[i+1])
+	atRest(t, func(t *testing.T) {
+		tape, dir := create(t)
+		zero := began(time.Second)
+		tape.Start(zero)
+		phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 16384)}.speak(tape.Track("c1", Left), zero, 0, 500*time.Millisecond)
+		tape.Close()
+		res, _ := render(t, dir, nil)
+		b, err := os.ReadFile(res.Peaks)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for i, x := range append(got.Left[12:], got.Right...) {
-		if x != 0 {
-			t.Errorf("%d is %d", i, x)
+		var got struct {
+			Version  int
+			Duration int `json:"duration_ms"`
+			Interval int `json:"interval_ms"`
+			Left     []int
+			Right    []int
 		}
-	}
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatalf("%v in %s", err, b)
+		}
+		if got.Version != 1 || got.Interval != 100 || got.Duration != 1000 || len(got.Left) != 20 || len(got.Right) != len(got.Left) {
+			t.Fatalf("%s", b)
+		}
+		for i := 2; i < 8; i += 2 {
+			if got.Left[i] > -60 || got.Left[i] < -66 || got.Left[i+1] < 60 || got.Left[i+1] > 66 {
+				t.Errorf("at %d ms: %d to %d, want ±63", i*50, got.Left[i], got.Left[i+1])
+			}
+		}
+		for i, x := range append(got.Left[12:], got.Right...) {
+			if x != 0 {
+				t.Errorf("%d is %d", i, x)
+			}
+		}
+	})
 }
 
 func TestNothingRecordedIsAnErrorOfItsOwn(t *testing.T) {
