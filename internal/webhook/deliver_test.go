@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/jobs"
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/store/storetest"
@@ -118,7 +119,7 @@ func told(t *testing.T, s *store.Store) {
 		"type": "status", "call_id": n.CallID, "id": n.ID, "attempt": 1.0, "revision": 1.0,
 		"status": map[string]any{"code": 200.0, "slug": "completed"}, "client": "+79161234567", "manager": "101", "client_answered": true,
 		"started_at": started, "answered_at": at(4 * time.Second), "joined_at": at(16500 * time.Millisecond), "ended_at": at(77 * time.Second),
-		"duration_s": 77.0, "manager_wait_s": 12.5, "talk_s": 60.125,
+		"duration_s": 77.0, "manager_wait_s": 12.5, "talk_s": 60.125, "next_attempt_at": nil,
 		"dials": []any{
 			map[string]any{"leg": "m1", "role": "manager", "operator": "101", "caller_id": "+74950000000", "outcome": "answered", "elapsed_ms": 3900.0},
 			map[string]any{"leg": "c1", "role": "client", "number": "+79161234567", "trunk": "spare", "caller_id": "+74950000000", "outcome": "failed", "sip_code": 503.0, "reason": "Service Unavailable", "elapsed_ms": 250.0},
@@ -171,6 +172,37 @@ func TestACallThatReachedNobodyIsToldWithoutTimesAndRecording(t *testing.T) {
 		if d := cmp.Diff(want, m[field]); d != "" {
 			t.Errorf("%s: -want +got:\n%s", field, d)
 		}
+	}
+}
+
+// status_url knows whether, and when, the callback is tried again.
+func TestTheResultTellsWhenTheNextAttemptIsPlanned(t *testing.T) {
+	s := storetest.Open(t)
+	r := newReceiver()
+	w := newService(t, s, &http.Client{Transport: r})
+	follow(s, w)
+	if _, err := s.PutWidget(t.Context(), storetest.Mine, directory.Widget{Name: "site", RecallIntervals: []directory.Duration{directory.Duration(time.Hour)}}); err != nil {
+		t.Fatal(err)
+	}
+	n := storetest.NewCallback("+79161234567")
+	n.Packet.Widget, n.Packet.StatusURL = "site", "https://example.com/status"
+	if _, err := s.CreateCallback(n); err != nil {
+		t.Fatal(err)
+	}
+	add(t, s, n.CallID, call.Event{Type: call.Ended, Status: &call.ClientBusy})
+	drain(t, s, w, lane(n, webhook.KindStatus))
+	planned, err := s.Callback(t.Context(), storetest.Mine, n.ID)
+	if err != nil || planned.NextAttemptAt == nil {
+		t.Fatal(planned, err)
+	}
+	var m struct {
+		NextAttemptAt string `json:"next_attempt_at"`
+	}
+	if err := json.Unmarshal(r.all()[0].body, &m); err != nil {
+		t.Fatal(err)
+	}
+	if want := planned.NextAttemptAt.Format("2006-01-02T15:04:05.000Z"); m.NextAttemptAt != want {
+		t.Errorf("told %q, planned for %s", m.NextAttemptAt, want)
 	}
 }
 

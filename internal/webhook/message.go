@@ -68,6 +68,9 @@ type statusMessage struct {
 	// client or the call ends; 0 if no manager answered.
 	ManagerWaitS float64 `json:"manager_wait_s"`
 	TalkS        float64 `json:"talk_s"`
+	// NextAttemptAt is when the next attempt is planned, as the end of this one
+	// decided it. nil: none is.
+	NextAttemptAt *string `json:"next_attempt_at"`
 
 	Dials     []dial    `json:"dials"`
 	Recording recording `json:"recording"`
@@ -146,6 +149,9 @@ func (s *Service) status(c call.Call, timeline []call.Event) statusMessage {
 			}
 		case call.Ended:
 			m.Reason = e.Reason
+			if e.NextAttemptAt != nil {
+				m.NextAttemptAt = stampOrNull(*e.NextAttemptAt)
+			}
 		}
 		if isResult(e) {
 			m.Revision++
