@@ -158,7 +158,7 @@ func (a *API) document() huma.Config {
 	c.CreateHooks = nil // no $schema in bodies
 	c.DocsPath = ""     // ours loads nothing from elsewhere
 	c.SchemasPath = ""
-	c.Transformers = []huma.Transformer{maskValues}
+	c.Transformers = []huma.Transformer{mend}
 	c.RejectUnknownQueryParameters = true
 	c.Info.Description = "Calls managers and clients, joins them, and tells what happened. Times are RFC 3339 in UTC with milliseconds; numbers are E.164 with +. " +
 		"Errors are problem details (RFC 9457): `errors[].location` names the field. Lists take `limit` and `cursor` and answer `{items, next_cursor}`."

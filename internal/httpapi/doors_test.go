@@ -175,6 +175,23 @@ func TestBodiesThatAreNone(t *testing.T) {
 	nothingDialled(t, s)
 }
 
+// The largest body that is read, and the answer to one that is a byte larger:
+// docs/api.md names the same limit.
+func TestTheLimitOfABodyIsTheOneThatIsTold(t *testing.T) {
+	s := httpapitest.New(t, httpapitest.Options{})
+	for _, path := range []string{"/api/v1/callbacks", "/api/v11/callback"} {
+		for size, status := range map[int]int{65536: http.StatusUnprocessableEntity, 65537: http.StatusRequestEntityTooLarge} {
+			body := `{"client": "`
+			body += strings.Repeat("7", size-len(body)-2) + `"}`
+			p := mustBeProblem(t, s.Do("POST", path, body), status)
+			if status == http.StatusRequestEntityTooLarge && p.Detail != "the body is larger than 65536 bytes" {
+				t.Errorf("%s: %s", path, p.Detail)
+			}
+		}
+	}
+	nothingDialled(t, s)
+}
+
 func TestNobodyComesInWithoutAKey(t *testing.T) {
 	s := httpapitest.New(t, httpapitest.Options{})
 	read, calls := s.Key(access.Read), s.Key(access.Calls)

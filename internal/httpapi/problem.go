@@ -71,13 +71,17 @@ func invalidBody(fields invalid.Error) error {
 	return huma.Error422UnprocessableEntity("validation failed", details...)
 }
 
-// maskValues goes over every error answer: a value is repeated only if it is
-// short and plain and its field is no secret. (A transformer of huma's, whose
-// own answers repeat what was sent.)
-func maskValues(_ huma.Context, _ string, v any) (any, error) {
+// mend goes over every error answer: a value is repeated only if it is short and
+// plain and its field is no secret, and the limit of a body is the one that is
+// documented. (A transformer of huma's, whose own answers repeat what was sent
+// and count the limit as the first size that is too large.)
+func mend(_ huma.Context, _ string, v any) (any, error) {
 	model, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
+	}
+	if model.Status == http.StatusRequestEntityTooLarge {
+		model.Detail = fmt.Sprintf("the body is larger than %d bytes", maxBody)
 	}
 	for _, d := range model.Errors {
 		if d == nil {
