@@ -153,6 +153,46 @@ func TestOutsideTheHoursAnOrderWaitsOrExpires(t *testing.T) {
 	})
 }
 
+// "The visitor asks to be called now": who joins a planned recall is called at
+// once, within the widget's hours.
+func TestARequestThatJoinsAPlannedRecallHasItMadeNow(t *testing.T) {
+	virtual(t, func(t *testing.T) { // it is Saturday, 2000-01-01, 03:00 in Moscow
+		b := recalling(t, call.ClientBusy, call.ClientBusy)
+		b.site(t, func(w *directory.Widget) {
+			w.Managers = callback.Managers{{Number: "101"}}
+			w.RecallIntervals = []directory.Duration{directory.Duration(time.Hour), directory.Duration(time.Hour)}
+			w.Hours = &directory.Hours{Timezone: "Europe/Moscow", Week: directory.Week{Saturday: directory.Spans{"01:00-04:30"}}}
+		})
+		stop := b.recall(t)
+		first, _ := b.asks(t, asIs)
+		planned := b.waits(t, first.ID, callback.StateScheduled)
+		asked := time.Now()
+		second, _ := b.asks(t, asIs)
+		if !second.Joined || second.ID != first.ID || second.CallID == first.CallID {
+			t.Fatalf("%+v", second)
+		}
+		b.until(t, second.CallID, call.Dialing)
+		if took := time.Since(asked); took > 100*time.Millisecond {
+			t.Errorf("called %v later; it was planned for %v", took, planned.NextAttemptAt)
+		}
+		b.until(t, second.CallID, call.Ended)
+		if a := b.runner.attempts()[1]; a.Number != 2 || a.CallID != second.CallID || a.CallbackID != first.ID {
+			t.Errorf("%+v", a)
+		}
+		// The next is planned for 04:00; from 04:30 on the widget is closed.
+		b.site(t, func(w *directory.Widget) {
+			w.Managers = callback.Managers{{Number: "101"}}
+			w.Hours = &directory.Hours{Timezone: "Europe/Moscow", Week: directory.Week{Sunday: directory.Spans{"10:00-11:00"}}}
+		})
+		third, r := b.asks(t, asIs)
+		if !third.Joined || third.CallID != second.CallID || r.State != callback.StateScheduled || len(b.runner.attempts()) != 2 {
+			t.Errorf("while the widget is closed: %+v, %+v", third, r)
+		}
+		stop()
+		b.drain(t)
+	})
+}
+
 func TestARestartedServerKeepsToStartWithin(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		b := newBench(t)

@@ -115,7 +115,8 @@ type Accepted struct {
 	// the answer it got then.
 	Replayed bool
 	// Joined: the client has an open callback of the same widget; it is the
-	// answer, and nobody is called twice.
+	// answer, and nobody is called twice. A recall that was planned for it is
+	// made now.
 	Joined bool
 }
 
@@ -138,6 +139,9 @@ func (s *Service) Accept(ctx context.Context, account string, p callback.Packet,
 	switch {
 	case err != nil, answer.Replayed, !answer.Verdict.Status.IsZero():
 		s.end(n.CallID)
+	case answer.Recall != nil:
+		s.config.Store.Journal().Append(call.Event{CallID: n.CallID, Type: call.Note, Reason: "brought forward: another request for this client joined the callback"})
+		s.start(a, attemptOf(*answer.Recall))
 	case answer.Joined:
 		s.end(n.CallID)
 		s.config.Store.Journal().Append(call.Event{CallID: answer.CallID, Type: call.Note, Reason: "another request for this client joined the callback"})

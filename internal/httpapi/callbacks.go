@@ -25,7 +25,7 @@ type acceptedView struct {
 	ID     string `json:"id" doc:"Of the callback"`
 	CallID string `json:"call_id" doc:"Of its first call"`
 	LogURL string `json:"log_url" doc:"The call's log: a page for browsers, JSON for programs"`
-	Joined bool   `json:"joined,omitempty" doc:"The client has an open callback of the same widget; this is it, and nobody is called twice"`
+	Joined bool   `json:"joined,omitempty" doc:"The client has an open callback of the same widget; this is it, and nobody is called twice. A planned attempt of it is made now, if the widget is open and its rates allow it: call_id is its call then"`
 }
 
 type callbackView struct {

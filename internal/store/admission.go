@@ -23,7 +23,9 @@ type Verdict struct {
 // that stores it: of two requests that come together, the second sees the
 // first.
 type admission struct {
-	joined  Answered // of the open callback, if there is one
+	joined Answered // of the open callback, if there is one
+	// now is what is planned for it, if the request has it made now.
+	now     *Recall
 	verdict Verdict
 	packet  callback.Packet
 }
@@ -45,7 +47,16 @@ func admit(ctx context.Context, tx *Tx, n NewCallback, client string, now time.T
 		return a, err
 	}
 	if a.verdict.Status != call.NotAllowed {
-		if a.joined, err = openFor(ctx, tx, n, client); err != nil || a.joined.Joined {
+		var planned *Recall
+		if a.joined, planned, err = openFor(ctx, tx, n, client); err != nil {
+			return a, err
+		}
+		if a.joined.Joined {
+			if planned != nil && a.verdict.Status.IsZero() && n.StartAt.IsZero() {
+				if a.verdict, err = overRate(ctx, tx, n, client, now); a.verdict.Status.IsZero() {
+					a.now = planned
+				}
+			}
 			return a, err
 		}
 	}
@@ -78,24 +89,58 @@ func (s *Store) TalkedTo(ctx context.Context, account, client string) (who strin
 }
 
 const openForSQL = `
-	SELECT k.id, (SELECT c.id FROM calls c WHERE c.callback_id = k.id ORDER BY c.attempt DESC LIMIT 1)
+	SELECT k.id, (SELECT c.id FROM calls c WHERE c.callback_id = k.id ORDER BY c.attempt DESC LIMIT 1), k.next_attempt_at
 	FROM callbacks k
-	WHERE k.account_id = $1 AND k.widget = $2 AND k.widget <> '' AND k.client = $3 AND k.state IN ('queued', 'running', 'scheduled')
+	WHERE k.account_id = $1 AND k.widget = $2 AND k.widget <> '' AND k.client = $3 AND k.state IN ('queued', 'running', 'scheduled') AND NOT k.final
 	ORDER BY k.created_at DESC LIMIT 1`
 
-// openFor is the widget's callback for that client that is not over yet.
-func openFor(ctx context.Context, tx *Tx, n NewCallback, client string) (Answered, error) {
-	var a Answered
-	err := tx.QueryRowContext(ctx, openForSQL, n.Account, n.Widget.Name, client).Scan(&a.ID, &a.CallID)
+// openFor is the widget's callback for that client that is not over yet, and
+// what is planned for it. One that is being cancelled is over.
+func openFor(ctx context.Context, tx *Tx, n NewCallback, client string) (a Answered, planned *Recall, err error) {
+	var next sql.NullInt64
+	err = tx.QueryRowContext(ctx, openForSQL, n.Account, n.Widget.Name, client).Scan(&a.ID, &a.CallID, &next)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Answered{}, nil
+		return Answered{}, nil, nil
 	}
-	a.Joined = err == nil
-	return a, err
+	if err != nil {
+		return Answered{}, nil, err
+	}
+	a.Joined = true
+	if !next.Valid {
+		return a, nil, nil
+	}
+	planned = &Recall{Account: n.Account, CallbackID: a.ID, Widget: n.Widget.Name, At: fromMS(next.Int64)}
+	var waits bool
+	err = tx.QueryRowContext(ctx, `SELECT ended_at IS NULL FROM calls WHERE id = $1`, a.CallID).Scan(&waits)
+	if waits {
+		planned.CallID = a.CallID
+	}
+	return a, planned, err
+}
+
+// bringForward has what is planned made now, because the client asks again. A
+// recall becomes the call n.CallID, which is this node's to make. A first
+// attempt has its call, and is due from now on. If another node has begun it
+// since, there is nothing left to do.
+func (s *Store) bringForward(ctx context.Context, tx *Tx, n NewCallback, planned Recall, client string, now time.Time) (made started, err error) {
+	if planned.CallID != "" {
+		err = moveRecall(ctx, tx, planned, now)
+	} else {
+		made, err = s.startRecall(ctx, tx, planned, n.CallID)
+	}
+	if errors.Is(err, ErrNotScheduled) {
+		return started{}, nil
+	}
+	if err != nil {
+		return made, err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO asked_again (account_id, callback_id, widget, client, client_ip, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		n.Account, planned.CallbackID, n.Widget.Name, client, n.Packet.ClientIP, now.UnixMilli())
+	return made, err
 }
 
 // overRate refuses the request if one of the widget's rates is used up. What
-// was refused or joined does not count.
+// was refused, or joined without anything being made for it, does not count.
 func overRate(ctx context.Context, tx *Tx, n NewCallback, client string, now time.Time) (Verdict, error) {
 	for _, r := range []struct {
 		rate         *directory.Rate
@@ -125,6 +170,9 @@ func rateSQL(column string) string {
 		SELECT COUNT(*) FROM (
 			SELECT 1 FROM callbacks
 			WHERE account_id = $1 AND widget = $2 AND widget <> '' AND %[1]s = $3 AND %[1]s <> '' AND created_at > $4 AND NOT refused
+			UNION ALL
+			SELECT 1 FROM asked_again
+			WHERE account_id = $1 AND widget = $2 AND %[1]s = $3 AND %[1]s <> '' AND created_at > $4
 			LIMIT $5
 		) AS recent`, column)
 }

@@ -33,6 +33,8 @@ type NewCallback struct {
 	StartAt time.Time
 	// Widget is the packet's, if it names one. An open callback of the widget
 	// for the same client answers for the request, and the widget's rates hold.
+	// A recall that is planned for it is made now, as the call CallID, unless
+	// StartAt, Verdict or a rate is against it.
 	Widget *directory.Widget
 	// RoundRobin lets the managers begin with the next one of the widget.
 	RoundRobin bool
@@ -48,9 +50,11 @@ type Answered struct {
 	// Replayed tells that the answer is that of an earlier request with the
 	// same key, and nothing new was stored.
 	Replayed bool
-	// Joined tells that the answer is an open callback for the same client, and
-	// nothing new was stored.
+	// Joined tells that the answer is an open callback for the same client.
 	Joined bool
+	// Recall is the attempt of that callback that is to be made now because of
+	// the request: its call is stored, and is the answer's. nil: none.
+	Recall *Order
 	// Verdict is why the call has ended already, if it has.
 	Verdict Verdict
 	// Packet is what is carried out: the managers may have turned.
@@ -75,7 +79,7 @@ func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
 	)
 	// It may run more than once, if another's part of the group fails.
 	insert := func(ctx context.Context, tx *Tx) error {
-		answer = Answered{ID: n.ID, CallID: n.CallID}
+		answer, events = Answered{ID: n.ID, CallID: n.CallID}, nil
 		if n.Key != "" {
 			var err error
 			if answer, err = takeKey(ctx, tx, n, created.At); err != nil || answer.Replayed {
@@ -88,6 +92,16 @@ func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
 		}
 		if a.joined.Joined {
 			answer = a.joined
+			if a.now != nil {
+				made, err := s.bringForward(ctx, tx, n, *a.now, client, created.At)
+				if err != nil {
+					return err
+				}
+				if made.order.CallID != "" {
+					answer.CallID, answer.Recall = n.CallID, &made.order
+					c, events = made.call, []call.Event{made.created}
+				}
+			}
 			return keepJoined(ctx, tx, n, answer)
 		}
 		answer.Verdict, answer.Packet = a.verdict, a.packet
@@ -106,7 +120,7 @@ func (s *Store) CreateCallback(n NewCallback) (Answered, error) {
 		return nil
 	}
 	err := s.journal.write(insert, func() {
-		if !answer.Replayed && !answer.Joined {
+		if len(events) > 0 {
 			s.journal.created(c, events...)
 		}
 	})

@@ -120,48 +120,57 @@ func (s *Store) DueRecalls(ctx context.Context, now time.Time, limit int) ([]Rec
 // so does who comes after a cancellation. The attempt belongs to this node from
 // then on: it is queued, as a new callback is.
 func (s *Store) StartRecall(r Recall, callID string) (Order, error) {
-	var (
-		order   Order
-		c       call.Call
-		created call.Event
-	)
-	err := s.journal.write(func(ctx context.Context, tx *Tx) error {
-		var client, packet string
-		// The row stays locked to the end of the transaction, so of two nodes
-		// one finds it changed.
-		err := tx.QueryRowContext(ctx, `
-			UPDATE callbacks SET state = 'queued', next_attempt_at = NULL
-			WHERE id = $1 AND account_id = $2 AND state = 'scheduled' AND next_attempt_at = $3
-			RETURNING client, widget, packet`, r.CallbackID, r.Account, r.At.UnixMilli()).Scan(&client, &r.Widget, &packet)
-		if errors.Is(err, sql.ErrNoRows) {
-			return ErrNotScheduled
-		}
-		if err != nil {
-			return err
-		}
-		order = Order{Account: r.Account, CallbackID: r.CallbackID, CallID: callID}
-		if err := json.Unmarshal([]byte(packet), &order.Packet); err != nil {
-			return fmt.Errorf("packet of callback %s: %w", r.CallbackID, err)
-		}
-		if r.CallID != "" {
-			order.Attempt = order.Packet.Attempt
-			return s.wake(ctx, tx, callID)
-		}
-		if err := tx.QueryRowContext(ctx, `SELECT MAX(attempt) + 1 FROM calls WHERE callback_id = $1`, r.CallbackID).Scan(&order.Attempt); err != nil {
-			return err
-		}
-		created = firstEvent(r.CallbackID, callID, r.Widget, client, order.Attempt)
-		c, err = s.createCall(ctx, tx, r.Account, created)
+	var made started
+	err := s.journal.write(func(ctx context.Context, tx *Tx) (err error) {
+		made, err = s.startRecall(ctx, tx, r, callID)
 		return err
 	}, func() {
 		if r.CallID == "" {
-			s.journal.created(c, created)
+			s.journal.created(made.call, made.created)
 		}
 	})
 	if err != nil {
 		return Order{}, err
 	}
-	return order, nil
+	return made.order, nil
+}
+
+// started is a planned attempt that is to be made now: its call and the first
+// event of it, unless there was one before.
+type started struct {
+	order   Order
+	call    call.Call
+	created call.Event
+}
+
+func (s *Store) startRecall(ctx context.Context, tx *Tx, r Recall, callID string) (made started, err error) {
+	var client, packet string
+	// The row stays locked to the end of the transaction, so of two nodes one
+	// finds it changed.
+	err = tx.QueryRowContext(ctx, `
+		UPDATE callbacks SET state = 'queued', next_attempt_at = NULL
+		WHERE id = $1 AND account_id = $2 AND state = 'scheduled' AND next_attempt_at = $3
+		RETURNING client, widget, packet`, r.CallbackID, r.Account, r.At.UnixMilli()).Scan(&client, &r.Widget, &packet)
+	if errors.Is(err, sql.ErrNoRows) {
+		return made, ErrNotScheduled
+	}
+	if err != nil {
+		return made, err
+	}
+	made.order = Order{Account: r.Account, CallbackID: r.CallbackID, CallID: callID}
+	if err := json.Unmarshal([]byte(packet), &made.order.Packet); err != nil {
+		return made, fmt.Errorf("packet of callback %s: %w", r.CallbackID, err)
+	}
+	if r.CallID != "" {
+		made.order.Attempt = made.order.Packet.Attempt
+		return made, s.wake(ctx, tx, callID)
+	}
+	if err := tx.QueryRowContext(ctx, `SELECT MAX(attempt) + 1 FROM calls WHERE callback_id = $1`, r.CallbackID).Scan(&made.order.Attempt); err != nil {
+		return made, err
+	}
+	made.created = firstEvent(r.CallbackID, callID, r.Widget, client, made.order.Attempt)
+	made.call, err = s.createCall(ctx, tx, r.Account, made.created)
+	return made, err
 }
 
 // wake lets this node drive a call that waited.
@@ -173,16 +182,18 @@ func (s *Store) wake(ctx context.Context, tx *Tx, callID string) error {
 // MoveRecall plans the attempt for another moment, or says ErrNotScheduled as
 // StartRecall does.
 func (s *Store) MoveRecall(r Recall, to time.Time) error {
-	return s.journal.write(func(ctx context.Context, tx *Tx) error {
-		result, err := tx.ExecContext(ctx, `
-			UPDATE callbacks SET next_attempt_at = $1
-			WHERE id = $2 AND account_id = $3 AND state = 'scheduled' AND next_attempt_at = $4`,
-			to.UnixMilli(), r.CallbackID, r.Account, r.At.UnixMilli())
-		if err = orNotFound(result, err); errors.Is(err, ErrNotFound) {
-			return ErrNotScheduled
-		}
-		return err
-	}, nil)
+	return s.journal.write(func(ctx context.Context, tx *Tx) error { return moveRecall(ctx, tx, r, to) }, nil)
+}
+
+func moveRecall(ctx context.Context, tx *Tx, r Recall, to time.Time) error {
+	result, err := tx.ExecContext(ctx, `
+		UPDATE callbacks SET next_attempt_at = $1
+		WHERE id = $2 AND account_id = $3 AND state = 'scheduled' AND next_attempt_at = $4`,
+		to.UnixMilli(), r.CallbackID, r.Account, r.At.UnixMilli())
+	if err = orNotFound(result, err); errors.Is(err, ErrNotFound) {
+		return ErrNotScheduled
+	}
+	return err
 }
 
 // CancelRecalls drops what is planned for the callback, and what the attempt

@@ -77,6 +77,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"widgets", exerciseWidgets},
 		{"rates of a widget", exerciseRates},
 		{"open callbacks are joined", exerciseJoining},
+		{"who joins a planned recall has it made now", exerciseBringingForward},
 		{"managers take turns", exerciseTurns},
 		{"a verdict ends a call before it begins", exerciseVerdict},
 		{"locations", exerciseLocations},

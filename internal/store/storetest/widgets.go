@@ -136,11 +136,13 @@ func exerciseJoining(t *testing.T, s *store.Store) {
 		t.Errorf("a callback that is over was joined: %+v", a)
 	}
 
-	// A recall that is planned is open.
-	later := directory.Widget{Name: "later", RecallIntervals: []directory.Duration{directory.Duration(time.Hour)}}
-	first = ask(later, "+79161234567", "")
-	appendAll(t, s, call.Event{CallID: first.CallID, Type: call.Ended, Status: &call.ClientBusy})
-	joins("scheduled", ask(later, "+79161234567", ""), first.CallID)
+	// One that is being cancelled is not open.
+	first = ask(w, "+79161234567", "")
+	appendAll(t, s, call.Event{CallID: first.CallID, Type: call.Dialing, Leg: "m1"})
+	fails(t, s.CancelRecalls(t.Context(), Mine, first.ID), nil)
+	if a := ask(w, "+79161234567", ""); a.Joined {
+		t.Errorf("a callback that is being cancelled was joined: %+v", a)
+	}
 
 	// Of requests that come together, one makes the callback.
 	together := through(t, s, w, "+79160000000", "")
@@ -172,6 +174,97 @@ func exerciseJoining(t *testing.T, s *store.Store) {
 	fails(t, s.DeleteWidget(t.Context(), Mine, "gone"), nil)
 	_, err := s.CreateCallback(gone)
 	fails(t, err, store.ErrNotFound)
+}
+
+// A recall that is planned is open; a request that joins it has it made now.
+func exerciseBringingForward(t *testing.T, s *store.Store) {
+	hour := directory.Duration(time.Hour)
+	w := directory.Widget{Name: "site", RecallIntervals: []directory.Duration{hour, hour, hour}, RatePerClient: &directory.Rate{Count: 3, Per: hour}}
+	planned := func(client string) store.NewCallback {
+		t.Helper()
+		n := through(t, s, w, client, "")
+		_, err := s.CreateCallback(n)
+		fails(t, err, nil)
+		appendAll(t, s, call.Event{CallID: n.CallID, Type: call.Ended, Status: &call.ClientBusy})
+		return n
+	}
+	asks := func(client string, change func(*store.NewCallback)) (store.NewCallback, store.Answered, callback.Record) {
+		t.Helper()
+		n := through(t, s, w, client, "")
+		change(&n)
+		a, err := s.CreateCallback(n)
+		fails(t, err, nil)
+		r, err := s.Callback(t.Context(), Mine, a.ID)
+		fails(t, err, nil)
+		return n, a, r
+	}
+	asIs := func(*store.NewCallback) {}
+
+	const client = "+79161234567"
+	first := planned(client)
+	n, a, r := asks(client, func(n *store.NewCallback) { n.Key = "key" })
+	if !a.Joined || a.ID != first.ID || a.CallID != n.CallID || a.Recall == nil || a.Recall.CallID != n.CallID || a.Recall.Attempt != 2 || a.Recall.Packet.Client != client {
+		t.Fatalf("%+v, recall %+v", a, a.Recall)
+	}
+	same(t, []callback.Attempt{{Attempt: 1, CallID: first.CallID, Status: call.ClientBusy}, {Attempt: 2, CallID: n.CallID}}, r.Attempts, nil)
+	same(t, callback.StateQueued, r.State, nil)
+	queued, err := s.Queued(t.Context()) // it is this node's
+	same(t, 1, len(queued), err)
+	n.ID, n.CallID = call.NewID(), call.NewID()
+	again, err := s.CreateCallback(n)
+	if err != nil || !again.Replayed || again.CallID != a.CallID || again.Recall != nil {
+		t.Errorf("the repetition is answered by %+v, %v", again, err)
+	}
+	if _, b, _ := asks(client, asIs); !b.Joined || b.Recall != nil || b.CallID != a.CallID {
+		t.Errorf("while it is being made: %+v", b)
+	}
+	// It was carried out, so it counts: the third is the last.
+	appendAll(t, s, call.Event{CallID: a.CallID, Type: call.Ended, Status: &call.ClientBusy})
+	if _, a, _ = asks(client, asIs); a.Recall == nil || a.Recall.Attempt != 3 {
+		t.Fatalf("%+v", a)
+	}
+	appendAll(t, s, call.Event{CallID: a.CallID, Type: call.Ended, Status: &call.ClientBusy})
+	for what, ask := range map[string]struct {
+		client string
+		change func(*store.NewCallback)
+	}{
+		"a rate is used up":    {client, asIs},
+		"the widget is closed": {planned("+79160000001").Packet.Client, func(n *store.NewCallback) { n.StartAt = time.Now().Add(time.Minute) }},
+		"it would be too late": {planned("+79160000002").Packet.Client, func(n *store.NewCallback) { n.Verdict = store.Verdict{Status: call.Expired} }},
+	} {
+		if _, a, r := asks(ask.client, ask.change); !a.Joined || a.Recall != nil || r.State != callback.StateScheduled || time.Until(*r.NextAttemptAt) < time.Minute {
+			t.Errorf("%s: %+v, %s for %v", what, a, r.State, r.NextAttemptAt)
+		}
+	}
+
+	// A first attempt that waits has its call: it is due from now on.
+	waits, _, _ := asks("+79160000003", func(n *store.NewCallback) { n.StartAt = time.Now().Add(time.Hour) })
+	_, a, r = asks("+79160000003", asIs)
+	if a.ID != waits.ID || a.CallID != waits.CallID || !a.Joined || a.Recall != nil || r.NextAttemptAt == nil || time.Until(*r.NextAttemptAt) > 0 {
+		t.Errorf("%+v, %s for %v", a, r.State, r.NextAttemptAt)
+	}
+
+	// Of requests that come together, one has it made.
+	together := planned("+79160000004")
+	answers := make(chan store.Answered)
+	for range 10 {
+		go func() {
+			n := together
+			n.ID, n.CallID = call.NewID(), call.NewID()
+			a, err := s.CreateCallback(n)
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- a
+		}()
+	}
+	made := 0
+	for range 10 {
+		if a := <-answers; a.Recall != nil {
+			made++
+		}
+	}
+	same(t, 1, made, nil)
 }
 
 func exerciseTurns(t *testing.T, s *store.Store) {
