@@ -45,10 +45,13 @@ type Leg interface {
 	// Context ends once, when the leg does; context.Cause is a *HangupError.
 	Context() context.Context
 
-	// Answer picks up an inbound leg; Ringing tells its phone that we ring.
-	// On a leg that Dial returned both do nothing.
+	// Answer picks up an inbound leg; Ringing tells its phone that we ring, and
+	// Progress that it hears what is played to it although it is not answered
+	// (early media). On a leg that is answered, or that Dial returned, they do
+	// nothing.
 	Answer(ctx context.Context) error
 	Ringing(ctx context.Context) error
+	Progress(ctx context.Context) error
 
 	// Play lets the phone hear p, and returns when it has been heard to the
 	// end, or with the cause when ctx or the leg ended. A second Play on the

@@ -33,6 +33,7 @@ type Engine struct {
 	talks   []Talk
 	sent    []Sent
 	ringing map[string]bool
+	told    map[string][]int // by leg
 }
 
 // Dialled is one call the engine was told to make.
@@ -175,6 +176,22 @@ func (e *Engine) Alive() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Told is every SIP status that the phone of a call in got from us, in order.
+func (e *Engine) Told(legID string) []int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.told[legID])
+}
+
+func (e *Engine) tell(legID string, code int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.told == nil {
+		e.told = make(map[string][]int)
+	}
+	e.told[legID] = append(e.told[legID], code)
 }
 
 func (e *Engine) since() time.Duration { return time.Since(e.start) }

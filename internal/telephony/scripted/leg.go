@@ -9,7 +9,7 @@ import (
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
-// leg is one phone of a scripted Engine, answered.
+// leg is one phone of a scripted Engine.
 type leg struct {
 	engine *Engine
 	id     string
@@ -22,6 +22,9 @@ type leg struct {
 
 	mu     sync.Mutex
 	timers []*time.Timer
+	// unanswered is what the phone of a call in does from our answer on; nil:
+	// it is answered.
+	unanswered *Phone
 	// playing ends the sound that is heard; nil in silence.
 	playing func(cause error)
 }
@@ -30,12 +33,41 @@ var _ telephony.Leg = (*leg)(nil)
 
 // answered makes the leg of a phone that was picked up and starts its script.
 func (e *Engine) answered(d telephony.Dial, p Phone) *leg {
-	l := &leg{engine: e, id: d.Leg, digits: telephony.NewDigits(), refers: telephony.NewRefers()}
-	l.info = telephony.Info{
+	l := e.newLeg(d.Leg, telephony.Info{
 		From: d.CallerID, FromName: d.CallerName, To: d.Number, Operator: d.Operator,
 		Trunk: d.Trunk, Codec: media.PCMA, CallID: "scripted-" + d.Leg,
+	})
+	l.start(p)
+	return l
+}
+
+// Incoming is a call in: a leg to be answered, with the name that engines give
+// it (o1 from an operator's phone, c1 from a trunk). p is the script of its
+// phone: keys count from our answer, the hang-up from now, whether we have
+// answered or not.
+func (e *Engine) Incoming(info telephony.Info, p Phone) telephony.Leg {
+	id := "c1"
+	if info.Operator != "" {
+		id = "o1"
 	}
+	info.Inbound, info.CallID = true, "scripted-"+id
+	l := e.newLeg(id, info)
+	l.unanswered = &Phone{keys: p.keys}
+	l.start(Phone{hangs: p.hangs, hangsUp: p.hangsUp})
+	return l
+}
+
+func (e *Engine) newLeg(id string, info telephony.Info) *leg {
+	l := &leg{engine: e, id: id, info: info, digits: telephony.NewDigits(), refers: telephony.NewRefers()}
 	l.ctx, l.end = context.WithCancelCause(context.Background())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.legs = append(e.legs, l)
+	return l
+}
+
+// start begins what the phone does by itself.
+func (l *leg) start(p Phone) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, k := range p.keys {
@@ -50,10 +82,60 @@ func (e *Engine) answered(d telephony.Dial, p Phone) *leg {
 	if p.hangs {
 		l.timers = append(l.timers, time.AfterFunc(p.hangsUp, func() { l.finish(telephony.ByFar, "BYE") }))
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.legs = append(e.legs, l)
-	return l
+}
+
+// Answer implements telephony.Leg.
+func (l *leg) Answer(context.Context) error {
+	l.mu.Lock()
+	p := l.unanswered
+	l.unanswered = nil
+	l.mu.Unlock()
+	if cause := context.Cause(l.ctx); cause != nil {
+		return cause
+	}
+	if p != nil {
+		l.engine.tell(l.id, 200)
+		l.start(*p)
+	}
+	return nil
+}
+
+// Ringing implements telephony.Leg.
+func (l *leg) Ringing(context.Context) error { return l.provisional(180) }
+
+// Progress implements telephony.Leg.
+func (l *leg) Progress(context.Context) error { return l.provisional(183) }
+
+func (l *leg) provisional(code int) error {
+	l.mu.Lock()
+	open := l.unanswered != nil
+	l.mu.Unlock()
+	if cause := context.Cause(l.ctx); cause != nil {
+		return cause
+	}
+	if open {
+		l.engine.tell(l.id, code)
+	}
+	return nil
+}
+
+// Hangup implements telephony.Leg.
+func (l *leg) Hangup(code int) { l.refuse(code, "hung up") }
+
+// Refuse implements telephony.Leg.
+func (l *leg) Refuse(code int, why string) { l.refuse(code, why) }
+
+func (l *leg) refuse(code int, why string) {
+	l.mu.Lock()
+	open := l.unanswered != nil
+	l.mu.Unlock()
+	if open && l.ctx.Err() == nil {
+		if code == 0 {
+			code = 603
+		}
+		l.engine.tell(l.id, code)
+	}
+	l.finish(telephony.ByUs, why)
 }
 
 func (l *leg) finish(by, reason string) {
@@ -65,18 +147,14 @@ func (l *leg) finish(by, reason string) {
 	}
 }
 
-func (l *leg) ID() string                    { return l.id }
-func (l *leg) Info() telephony.Info          { return l.info }
-func (l *leg) Context() context.Context      { return l.ctx }
-func (l *leg) Answer(context.Context) error  { return nil }
-func (l *leg) Ringing(context.Context) error { return nil }
-func (l *leg) Digits() *telephony.Digits     { return l.digits }
-func (l *leg) KeepKeys(bool)                 {}
-func (l *leg) Refers() *telephony.Refers     { return l.refers }
-func (l *leg) Held() *telephony.Flag         { return &l.held }
-func (l *leg) Record(media.Track)            {}
-func (l *leg) Hangup(int)                    { l.finish(telephony.ByUs, "hung up") }
-func (l *leg) Refuse(_ int, why string)      { l.finish(telephony.ByUs, why) }
+func (l *leg) ID() string                { return l.id }
+func (l *leg) Info() telephony.Info      { return l.info }
+func (l *leg) Context() context.Context  { return l.ctx }
+func (l *leg) Digits() *telephony.Digits { return l.digits }
+func (l *leg) KeepKeys(bool)             {}
+func (l *leg) Refers() *telephony.Refers { return l.refers }
+func (l *leg) Held() *telephony.Flag     { return &l.held }
+func (l *leg) Record(media.Track)        {}
 
 // bound is ctx that ends with the leg as well.
 func (l *leg) bound(ctx context.Context) (context.Context, func()) {

@@ -112,10 +112,32 @@ func (l *leg) Ringing(ctx context.Context) error {
 	if err := context.Cause(l.ctx); err != nil {
 		return err
 	}
-	if l.in == nil {
+	if l.in == nil || l.answered() {
 		return nil
 	}
 	return l.in.provisional(l.reply(l.in.req, sip.StatusRinging, "Ringing"))
+}
+
+// Progress lets the caller hear us before the answer (183 with a description).
+// A caller that offered none can only be told that we ring.
+func (l *leg) Progress(ctx context.Context) error {
+	if err := context.Cause(l.ctx); err != nil {
+		return err
+	}
+	if l.in == nil || l.answered() {
+		return nil
+	}
+	offer := sdpOf(l.in.req)
+	if offer == nil {
+		return l.Ringing(ctx)
+	}
+	body, err := l.answer(offer)
+	if err != nil {
+		return err
+	}
+	res := l.reply(l.in.req, sip.StatusSessionInProgress, "Session Progress")
+	setSDP(res, body)
+	return l.in.provisional(res)
 }
 
 // reply is a response of the leg's: with our tag, Contact and what we allow.

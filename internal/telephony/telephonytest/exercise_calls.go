@@ -160,6 +160,25 @@ func inboundCases() []exercise {
 				t.Errorf("%+v", h)
 			}
 		}},
+		{"hears us before the answer, and after it without a break", func(t *testing.T, r *Rig) {
+			caller := r.Outside[0]
+			caller.Call(r.Server, number, "", "100")
+			l := incoming(t, r)
+			if err := l.Progress(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			begun(func() error { return l.Play(t.Context(), prompt(promptTone, time.Minute)) })
+			hears(t, caller.SIPPhone, promptTone)
+			if caller.Final() != 0 {
+				t.Errorf("final %d", caller.Final())
+			}
+			if err := l.Answer(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			is(t, caller.SIPPhone, PhoneTalking)
+			hears(t, caller.SIPPhone, promptTone)
+			l.Hangup(0)
+		}},
 		{"answered, and we hang up", func(t *testing.T, r *Rig) {
 			caller := r.Outside[0]
 			caller.Call(r.Server, number, "", "100")
