@@ -10,6 +10,7 @@ package prompts
 
 import (
 	"embed"
+	"strconv"
 	"strings"
 )
 
@@ -30,7 +31,38 @@ const (
 	ClientLeft          ID = "client-left"            // before the keys that work after the conversation
 	PressToCancelRecall ID = "press-to-cancel-recall" // … and a key
 	PressToCallAgain    ID = "press-to-call-again"    // … and a key
+
+	// Calls that come in.
+	PleaseWait      ID = "please-wait"       // in a queue
+	YouAreNumber    ID = "you-are-number"    // … and a number, 1 to 20
+	YouAreFarBack   ID = "you-are-far-back"  // in a queue, after the twentieth
+	WaitUnderMinute ID = "wait-under-minute" // the expected wait
+	WaitAbout       ID = "wait-about"        // … and a number of minutes, 1 to 20
+	PressForCall    ID = "press-for-call"    // … and a key: callback instead of waiting
+	WeWillCall      ID = "we-will-call"      // it was pressed
+	NobodyAnswers   ID = "nobody-answers"    // the template notice of an operator
+	NotAvailable    ID = "not-available"     // of a number that was dialled
+	NumberBusy      ID = "number-busy"       // of a number that was dialled
+	NumberUnknown   ID = "number-unknown"    // of a number that was dialled
+	NumberForbidden ID = "number-forbidden"  // the operator may not call it
+	WrongKey        ID = "wrong-key"         // a key that means nothing
+	Transfer        ID = "transfer"          // dial the colleague now
+	BackToCall      ID = "back-to-call"      // the transfer came to nothing
+	// The service code of operators' notices.
+	NoticeMenu    ID = "notice-menu"    // 1 record, 2 delete, 3 listen
+	NoticeRecord  ID = "notice-record"  // speak after the tone
+	NoticeThanks  ID = "notice-thanks"  // it is recorded and on
+	NoticeDeleted ID = "notice-deleted" // it is gone and off
+	NoticeNone    ID = "notice-none"    // there is none to listen to
 )
+
+// Number is the prompt of a number from 0 to 20; empty for another.
+func Number(n int) ID {
+	if n < 0 || n > 20 {
+		return ""
+	}
+	return ID(strconv.Itoa(n))
+}
 
 // Prompt is one thing to say in one language.
 type Prompt struct {
@@ -65,6 +97,37 @@ var (
 		{ID: "9", Text: "9", Spoken: "девять"},
 		{ID: "*", Text: "звёздочку"},
 		{ID: "#", Text: "решётку"},
+		{ID: PleaseWait, Text: "Пожалуйста, ожидайте ответа оператора"},
+		{ID: YouAreNumber, Text: "Вы в очереди. Ваш номер", Spoken: "Вы в очереди. Ваш номер,"},
+		{ID: YouAreFarBack, Text: "Вы в очереди. Перед вами больше двадцати человек"},
+		{ID: WaitUnderMinute, Text: "Ожидание займёт меньше минуты"},
+		{ID: WaitAbout, Text: "Примерное время ожидания в минутах", Spoken: "Примерное время ожидания в минутах,"},
+		{ID: PressForCall, Text: "Чтобы мы перезвонили вам, нажмите", Spoken: "Чтобы мы перезвонили вам, нажмите,"},
+		{ID: WeWillCall, Text: "Спасибо. Мы перезвоним вам, ваша очередь сохранена"},
+		{ID: NobodyAnswers, Text: "Сотрудник сейчас не может ответить. Пожалуйста, перезвоните позже"},
+		{ID: NotAvailable, Text: "Абонент недоступен"},
+		{ID: NumberBusy, Text: "Номер занят"},
+		{ID: NumberUnknown, Text: "Номер набран неправильно"},
+		{ID: NumberForbidden, Text: "Этот номер вам набирать не разрешено"},
+		{ID: WrongKey, Text: "Неверная клавиша"},
+		{ID: Transfer, Text: "Перевод. Наберите номер"},
+		{ID: BackToCall, Text: "Перевод не состоялся"},
+		{ID: NoticeMenu, Text: "Чтобы записать сообщение, нажмите один. Чтобы удалить, нажмите два. Чтобы прослушать, нажмите три"},
+		{ID: NoticeRecord, Text: "Говорите после сигнала. Чтобы закончить, нажмите любую клавишу"},
+		{ID: NoticeThanks, Text: "Спасибо"},
+		{ID: NoticeDeleted, Text: "Сообщение удалено"},
+		{ID: NoticeNone, Text: "Сообщения нет"},
+		{ID: "10", Text: "10", Spoken: "десять"},
+		{ID: "11", Text: "11", Spoken: "одиннадцать"},
+		{ID: "12", Text: "12", Spoken: "двенадцать"},
+		{ID: "13", Text: "13", Spoken: "тринадцать"},
+		{ID: "14", Text: "14", Spoken: "четырнадцать"},
+		{ID: "15", Text: "15", Spoken: "пятнадцать"},
+		{ID: "16", Text: "16", Spoken: "шестнадцать"},
+		{ID: "17", Text: "17", Spoken: "семнадцать"},
+		{ID: "18", Text: "18", Spoken: "восемнадцать"},
+		{ID: "19", Text: "19", Spoken: "девятнадцать"},
+		{ID: "20", Text: "20", Spoken: "двадцать"},
 	}
 	english = []Prompt{
 		{ID: Greeting, Text: "A call from the website. Please wait to be connected"},
@@ -88,6 +151,37 @@ var (
 		{ID: "9", Text: "9", Spoken: "nine"},
 		{ID: "*", Text: "star"},
 		{ID: "#", Text: "hash"},
+		{ID: PleaseWait, Text: "Please wait for the next operator"},
+		{ID: YouAreNumber, Text: "You are in the queue. Your number is", Spoken: "You are in the queue. Your number is,"},
+		{ID: YouAreFarBack, Text: "You are in the queue. There are more than twenty people before you"},
+		{ID: WaitUnderMinute, Text: "The wait will be less than a minute"},
+		{ID: WaitAbout, Text: "The expected wait in minutes is", Spoken: "The expected wait in minutes is,"},
+		{ID: PressForCall, Text: "To be called back by us, press", Spoken: "To be called back by us, press,"},
+		{ID: WeWillCall, Text: "Thank you. We will call you back, your place is kept"},
+		{ID: NobodyAnswers, Text: "Nobody can answer now. Please call again later"},
+		{ID: NotAvailable, Text: "The person is not available"},
+		{ID: NumberBusy, Text: "The number is busy"},
+		{ID: NumberUnknown, Text: "This is not a valid number"},
+		{ID: NumberForbidden, Text: "You are not allowed to call this number"},
+		{ID: WrongKey, Text: "This key has no meaning"},
+		{ID: Transfer, Text: "Transfer. Dial the number"},
+		{ID: BackToCall, Text: "The transfer has failed"},
+		{ID: NoticeMenu, Text: "To record a message, press one. To delete it, press two. To listen to it, press three"},
+		{ID: NoticeRecord, Text: "Speak after the tone. Press any key to end"},
+		{ID: NoticeThanks, Text: "Thank you"},
+		{ID: NoticeDeleted, Text: "The message is deleted"},
+		{ID: NoticeNone, Text: "There is no message"},
+		{ID: "10", Text: "10", Spoken: "ten"},
+		{ID: "11", Text: "11", Spoken: "eleven"},
+		{ID: "12", Text: "12", Spoken: "twelve"},
+		{ID: "13", Text: "13", Spoken: "thirteen"},
+		{ID: "14", Text: "14", Spoken: "fourteen"},
+		{ID: "15", Text: "15", Spoken: "fifteen"},
+		{ID: "16", Text: "16", Spoken: "sixteen"},
+		{ID: "17", Text: "17", Spoken: "seventeen"},
+		{ID: "18", Text: "18", Spoken: "eighteen"},
+		{ID: "19", Text: "19", Spoken: "nineteen"},
+		{ID: "20", Text: "20", Spoken: "twenty"},
 	}
 )
 
