@@ -17,6 +17,7 @@ import (
 const (
 	maxText      = 128
 	maxPhones    = 10
+	maxTrunks    = 16
 	maxChannels  = 100_000
 	maxOptionsS  = 3600
 	minExtension = 2
@@ -32,6 +33,7 @@ var (
 
 	transports      = []string{"", "udp", "tcp", "tls"}
 	callerIDHeaders = []string{"", CallerIDFrom, CallerIDPAI, CallerIDRPID}
+	outbounds       = []string{"", OutboundNone, OutboundHome, OutboundAny}
 	codecs          = []string{"PCMA", "PCMU", "G722"}
 )
 
@@ -103,6 +105,22 @@ func (o Operator) Validate() error {
 			bad.Add(path, "named twice")
 		}
 	}
+	if !callerID.MatchString(o.CallerID) {
+		bad.Add("caller_id", "want a number: digits, with or without +")
+	}
+	if len(o.Trunks) > maxTrunks {
+		bad.Add("trunks", fmt.Sprintf("want at most %d", maxTrunks))
+	}
+	for i, trunk := range o.Trunks {
+		path := fmt.Sprintf("trunks[%d]", i)
+		switch {
+		case !trunkName.MatchString(trunk):
+			bad.Add(path, "want a trunk's name")
+		case slices.Contains(o.Trunks[:i], trunk):
+			bad.Add(path, "named twice")
+		}
+	}
+	oneOf(&bad, "outbound", o.Outbound, outbounds)
 	return bad.Err()
 }
 
@@ -138,10 +156,12 @@ func between(bad *invalid.Error, path string, value, low, high int) {
 }
 
 // text is free text: short, and nothing that could break a line of SIP.
-func text(bad *invalid.Error, path, value string) {
+func text(bad *invalid.Error, path, value string) { longText(bad, path, value, maxText) }
+
+func longText(bad *invalid.Error, path, value string, longest int) {
 	switch {
-	case utf8.RuneCountInString(value) > maxText:
-		bad.Add(path, fmt.Sprintf("want at most %d characters", maxText))
+	case utf8.RuneCountInString(value) > longest:
+		bad.Add(path, fmt.Sprintf("want at most %d characters", longest))
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
 		bad.Add(path, "control characters are not allowed")
 	}

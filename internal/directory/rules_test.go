@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestATrunkThatBreaksARuleIsNamedByField(t *testing.T) {
 }
 
 func TestAnOperatorWhoBreaksARuleIsNamedByField(t *testing.T) {
-	good := directory.Operator{Extension: "101", Name: "Анна", Password: "secret", Phones: []string{"+74951234567"}, BitrixUserID: "7"}
+	good := directory.Operator{Extension: "101", Name: "Анна", Password: "secret", Phones: []string{"+74951234567"}, BitrixUserID: "7", CallerID: "+74951234567", Trunks: []string{"main", "spare"}, Outbound: "any"}
 	for want, change := range map[string]func(*directory.Operator){
 		"":               func(*directory.Operator) {},
 		"extension":      func(o *directory.Operator) { o.Extension = "1" },
@@ -56,9 +57,14 @@ func TestAnOperatorWhoBreaksARuleIsNamedByField(t *testing.T) {
 		"phones[0]":      func(o *directory.Operator) { o.Phones = []string{"84951234567"} },
 		"phones[1]":      func(o *directory.Operator) { o.Phones = []string{"+74951234567", "+74951234567"} },
 		"phones":         func(o *directory.Operator) { o.Phones = manyPhones() },
+		"caller_id":      func(o *directory.Operator) { o.CallerID = "a b" },
+		"trunks[0]":      func(o *directory.Operator) { o.Trunks[0] = "a b" },
+		"trunks[1]":      func(o *directory.Operator) { o.Trunks = []string{"main", "main"} },
+		"outbound":       func(o *directory.Operator) { o.Outbound = "world" },
 		"bitrix_user_id": func(o *directory.Operator) { o.BitrixUserID = "\xff" },
 	} {
 		o := good
+		o.Trunks = slices.Clone(good.Trunks)
 		change(&o)
 		names(t, o.Validate(), want)
 	}

@@ -42,8 +42,9 @@ type Rate struct {
 	Per   Duration `json:"per" doc:"\"10m\", \"24h\", or seconds; at most 30 days"`
 }
 
-// Duration is a time in words as time.ParseDuration reads them ("1h30m"), and
-// in JSON also a number of seconds.
+// Duration is a time in words as time.ParseDuration reads them ("1h30m"), before
+// which there may be days ("30d", "1d12h"); in JSON it is also a number of
+// seconds.
 type Duration time.Duration
 
 // Bounds of a widget.
@@ -229,21 +230,45 @@ func (n StatusName) known() bool {
 	return slices.ContainsFunc(call.Statuses(), func(s call.Status) bool { return s.Slug == string(n) })
 }
 
-// UnmarshalJSON takes "15m" and a number of seconds. What is neither becomes
-// -1, which no field takes, for Validate to name.
+// UnmarshalJSON takes "15m", "2d" and a number of seconds. What is none of them
+// becomes -1, which no field takes, for Validate to name.
 func (d *Duration) UnmarshalJSON(b []byte) error {
 	*d = -1
 	var text string
 	if json.Unmarshal(b, &text) == nil {
-		if v, err := time.ParseDuration(text); err == nil {
+		if v, err := parseDuration(text); err == nil {
 			*d = Duration(v)
 		}
 		return nil
 	}
-	if s, err := strconv.ParseFloat(string(b), 64); err == nil && s >= 0 && s <= time.Duration(maxInterval).Seconds() {
+	if s, err := strconv.ParseFloat(string(b), 64); err == nil && s >= 0 && s <= longest.Seconds() {
 		*d = Duration(s * float64(time.Second))
 	}
 	return nil
+}
+
+// longest is the longest time that can be written in seconds or days.
+const longest = 100 * 366 * 24 * time.Hour
+
+// parseDuration is time.ParseDuration with days: "30d", "1d12h".
+func parseDuration(text string) (time.Duration, error) {
+	days, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		return time.ParseDuration(text)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	whole := time.Duration(n) * 24 * time.Hour
+	if err != nil || whole > longest {
+		return 0, strconv.ErrRange
+	}
+	if rest == "" {
+		return whole, nil
+	}
+	part, err := time.ParseDuration(rest)
+	if err == nil && (part < 0 || part > longest) {
+		err = strconv.ErrRange
+	}
+	return whole + part, err
 }
 
 // MarshalText writes "1h30m", "15m", "10s".

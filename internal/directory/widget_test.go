@@ -68,7 +68,7 @@ func TestAWidgetIsFlatJSONAndReadsEachForm(t *testing.T) {
 	var w directory.Widget
 	if err := json.Unmarshal([]byte(`{
 		"name": "site-1", "managers": "84951234567^12_101", "greeting": "Привет", "voice_control": false, "client_delay_ms": 0,
-		"recall_intervals": ["5m", 900, "1h30m"], "recall_on": ["client_busy", 408, "701"],
+		"recall_intervals": ["5m", 900, "1h30m", "1d12h", "2d"], "recall_on": ["client_busy", 408, "701"],
 		"rate_per_client": {"count": 3, "per": 60}
 	}`), &w); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestAWidgetIsFlatJSONAndReadsEachForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"name":"site-1","managers":[{"number":"+74951234567","extension":"12"},{"number":"101"}],"greeting":"Привет","voice_control":false,"client_delay_ms":0,` +
-		`"recall_intervals":["5m","15m","1h30m"],"recall_on":["client_busy","client_no_answer","manager_no_answer"],"rate_per_client":{"count":3,"per":"1m"}}`
+		`"recall_intervals":["5m","15m","1h30m","36h","48h"],"recall_on":["client_busy","client_no_answer","manager_no_answer"],"rate_per_client":{"count":3,"per":"1m"}}`
 	if d := cmp.Diff(want, string(b)); d != "" {
 		t.Error(d)
 	}
@@ -97,7 +97,7 @@ func TestAWidgetIsFlatJSONAndReadsEachForm(t *testing.T) {
 	if b, err = json.Marshal(w); err != nil || !strings.Contains(string(b), `"recall_on":[]`) {
 		t.Error("no recalls at all is not kept apart from the default", string(b), err)
 	}
-	for _, body := range []string{`{"name":"a","recall_intervals":["soon"]}`, `{"name":"a","recall_intervals":[1e300]}`, `{"name":"a","recall_intervals":[{}]}`} {
+	for _, body := range []string{`{"name":"a","recall_intervals":["soon"]}`, `{"name":"a","recall_intervals":[1e300]}`, `{"name":"a","recall_intervals":[{}]}`, `{"name":"a","recall_intervals":["1d-1h"]}`, `{"name":"a","recall_intervals":["99999d"]}`} {
 		var w directory.Widget
 		if err := json.Unmarshal([]byte(body), &w); err != nil {
 			t.Fatal(err)
