@@ -12,5 +12,6 @@
 // SSRC, sequence numbers without a step, timestamps that follow the clock,
 // whoever speaks: a prompt, ringback, early media, the peer. Who speaks is
 // decided by three layers: keys being sent (SendDigits), else a sound being
-// played (Play), else the relay (Join, Listen).
+// played (Play), else the relay (Join, Listen) or the mixer (Mix), which is the
+// one thing here that has a clock.
 package stream

@@ -54,6 +54,12 @@ func (r *track) count() int {
 	return r.packets
 }
 
+func (r *track) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes
+}
+
 func (r *track) events() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

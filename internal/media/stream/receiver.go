@@ -89,7 +89,7 @@ func (s *Stream) receive(now time.Time, from netip.AddrPort, b []byte) {
 	r := s.route.Load()
 	if k == other {
 		if r != nil {
-			r.to.out.withhold(&r.voice, h)
+			r.skip(h)
 		}
 		return
 	}

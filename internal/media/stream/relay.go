@@ -10,8 +10,9 @@ import (
 // and swapped to change who hears it.
 type route struct {
 	to       *Stream
-	withhold bool  // telephone-event packets stay here
-	voice    voice // its place in what to's phone hears
+	mix      *party // where sound goes to be mixed, instead of directly; to is then the source itself
+	withhold bool   // telephone-event packets stay here
+	voice    voice  // its place in what to's phone hears
 
 	work transcoder // of the goroutine that reads the source's socket
 }
@@ -78,6 +79,10 @@ func (s *Stream) connect(r *route) (stop func()) {
 // forward sends a packet of sound on. b has room for a header before the
 // payload. Hot path.
 func (r *route) forward(now time.Time, h header, codec media.Codec, b []byte) {
+	if r.mix != nil {
+		r.mix.queue.put(now, codec, h, b[headerLen:])
+		return
+	}
 	q := r.to.params.Load()
 	if q == nil {
 		return
@@ -89,9 +94,22 @@ func (r *route) forward(now time.Time, h header, codec media.Codec, b []byte) {
 	r.to.out.send(now, &r.voice, h, false, b)
 }
 
+// skip closes the gap that a packet leaves which is not sent on.
+func (r *route) skip(h header) {
+	if r.mix == nil {
+		r.to.out.withhold(&r.voice, h)
+	}
+}
+
 // forwardEvent sends a telephone-event on as such or as tones, or keeps it and
 // closes the gap.
 func (r *route) forwardEvent(now time.Time, h header, key byte, fresh bool, b []byte) {
+	if r.mix != nil {
+		if fresh && !r.withhold {
+			r.mix.key(key)
+		}
+		return
+	}
 	q := r.to.params.Load()
 	if q == nil {
 		return

@@ -198,11 +198,10 @@ func (in *inbound) refuse(l *leg, code int, why string) bool {
 	if code < 300 || code > 699 {
 		code = sip.StatusGlobalDecline
 	}
-	words := cmp.Or(refusals[code], "Refused")
-	res := l.reply(in.req, code, words)
+	words := cmp.Or(plain(why), refusals[code], "Refused")
+	res := l.reply(in.req, code, words) // phones show one or the other of the two
 	if why != "" {
-		words = why
-		res.AppendHeader(warning(why))
+		res.AppendHeader(sip.NewHeader("Warning", `399 perezvon "`+words+`"`)) // RFC 3261 §20.43; 399 is "miscellaneous"
 	}
 	sent, _ := in.final(res)
 	if sent {
@@ -240,14 +239,12 @@ var refusals = map[int]string{
 	sip.StatusGlobalDecline:          "Decline",
 }
 
-// warning tells why in words (RFC 3261 §20.43; 399 is "miscellaneous"). What
-// cannot stand between quotes is left out.
-func warning(why string) sip.Header {
-	text := strings.Map(func(r rune) rune {
-		if r < ' ' || r == '"' || r == '\\' {
+// plain leaves out what can stand neither between quotes nor in a line.
+func plain(why string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == '"' || r == '\\' || r == 0x7f {
 			return -1
 		}
 		return r
 	}, why)
-	return sip.NewHeader("Warning", `399 perezvon "`+text+`"`)
 }

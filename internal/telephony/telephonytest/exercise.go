@@ -55,8 +55,12 @@ func Exercise(t *testing.T, newRig func(t *testing.T) *Rig) {
 		{"Play", playCases()},
 		{"Digits", digitCases()},
 		{"Join", joinCases()},
+		{"Conference", conferenceCases()},
+		{"KeepKeys", keepKeysCases()},
+		{"Held", heldCases()},
 		{"Record", recordCases()},
 		{"Inbound", inboundCases()},
+		{"Refuse", refuseCases()},
 		{"DeviceState", deviceCases()},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package telephonytest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"net/netip"
@@ -47,7 +48,7 @@ func (p *SIPPhone) Call(server netip.AddrPort, from, password, number string) {
 	req := p.outside(sip.INVITE, target, sip.Uri{Scheme: "sip", User: from, Host: host}, sip.Uri{Scheme: "sip", User: number, Host: host})
 	c := &farCall{invite: req, out: true, peer: server, target: target, cseq: 100, manner: p.manner}
 	c.local, _ = req.From().Params.Get("tag")
-	p.call, p.state, p.final = c, PhoneCalling, 0
+	p.call, p.state, p.final, p.refusal = c, PhoneCalling, 0, nil
 	p.listen(c, nil)
 	req.AppendHeader(&sip.ContactHeader{Address: p.contact()})
 	req.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
@@ -71,7 +72,7 @@ func (p *SIPPhone) calling(c *farCall, server netip.AddrPort, a account) {
 	}
 	p.final = res.StatusCode
 	if !res.IsSuccess() {
-		p.state = PhoneIdle
+		p.state, p.refusal = PhoneIdle, res
 		return
 	}
 	c.remote, _ = res.To().Params.Get("tag")
@@ -298,11 +299,7 @@ func (p *SIPPhone) description(c *farCall) []byte {
 		add("a=rtpmap:%d telephone-event/8000", mediatest.EventPT)
 		add("a=fmtp:%d 0-15", mediatest.EventPT)
 	}
-	direction := "sendrecv"
-	if c.held {
-		direction = "sendonly"
-	}
-	add("a=%s", direction)
+	add("a=%s", cmp.Or(c.direction, "sendrecv"))
 	return []byte(strings.Join(lines, "\r\n") + "\r\n")
 }
 

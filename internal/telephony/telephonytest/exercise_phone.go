@@ -73,9 +73,10 @@ type SIPPhone struct {
 	closed  bool
 	manner  Manner
 	state   string
-	call    *farCall // the current call or the last one
-	account *sip.Uri // the Contact that is registered here, nil if none
-	final   int      // of the last call out or registration
+	call    *farCall      // the current call or the last one
+	account *sip.Uri      // the Contact that is registered here, nil if none
+	final   int           // of the last call out or registration
+	refusal *sip.Response // of the last call out, nil if it was not
 	waiting map[string]chan *sip.Response
 	sent    map[string]*sip.Response // by branch and method, for repeats
 	timers  []*time.Timer
@@ -94,10 +95,10 @@ type farCall struct {
 	media     *mediatest.Phone
 	acked     bool
 	acks      int
-	answers   int // 2xx that came
-	held      bool
-	cancelled bool // a CANCEL came
-	byes      int  // BYEs that came
+	answers   int    // 2xx that came
+	direction string // as in SDP; empty: sendrecv
+	cancelled bool   // a CANCEL came
+	byes      int    // BYEs that came
 	says      []int
 }
 
@@ -189,6 +190,20 @@ func (p *SIPPhone) Final() int {
 	return p.final
 }
 
+// Refusal is in what words the last call out was refused: the reason phrase and
+// the Warning (RFC 3261 §20.43).
+func (p *SIPPhone) Refusal() (reason, warning string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refusal == nil {
+		return "", ""
+	}
+	if h := p.refusal.GetHeader("Warning"); h != nil {
+		warning = h.Value()
+	}
+	return p.refusal.Reason, warning
+}
+
 // Heard are the provisional statuses that came during the last call out.
 func (p *SIPPhone) Heard() (codes []int) {
 	p.look(func(c *farCall) bool {
@@ -263,14 +278,23 @@ func (p *SIPPhone) Hangup(reason string) {
 // Hold puts the call on hold or takes it off, and waits for the final status
 // of the re-INVITE, which it returns. Meanwhile the phone is silent.
 func (p *SIPPhone) Hold(on bool) int {
+	if on {
+		return p.Direct("sendonly")
+	}
+	return p.Direct("sendrecv")
+}
+
+// Direct is Hold with a direction of the phone's choice, as SDP has it: it is
+// silent unless that is sendrecv.
+func (p *SIPPhone) Direct(direction string) int {
 	p.mu.Lock()
 	if p.state != PhoneTalking {
 		p.mu.Unlock()
 		return 0
 	}
 	c := p.call
-	c.held = on
-	c.media.Mute(on)
+	c.direction = direction
+	c.media.Mute(direction != "sendrecv")
 	req := p.inDialog(c, sip.INVITE)
 	req.AppendHeader(&sip.ContactHeader{Address: p.contact()})
 	req.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
