@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/media/mediatest"
 	"github.com/perezvon/perezvon/internal/serverproc"
 	"github.com/perezvon/perezvon/internal/telephony/telephonytest/peers"
 )
@@ -39,6 +40,37 @@ func TestSmartcallKeys(t *testing.T) {
 	if len(keys) != 2 || keys[0][:1] != "2" || keys[1][:1] != "5" {
 		t.Errorf("keys taken: %q", keys)
 	}
+	must(t, client.Wait(limit(t)))
+	must(t, manager.Wait(limit(t)))
+}
+
+// The repeat limit on a real phone: the manager presses nothing, hears the IVR
+// text and the instructions as often as ivr_repeats_before_connect says, and the
+// client is called. The limit that ends the call needs 17 rounds of more than
+// three seconds: TestTheManagerHearsTheTextAsOftenAsTheLimitSays has it, on the
+// same engine in virtual time.
+func TestRepeatLimitWithAPhone(t *testing.T) {
+	t.Parallel()
+	srv := start(t, serverproc.Options{})
+	manager, client := people(t, srv, peers.Answerer{Refuse: 486})
+	a := srv.callback(order(packet{
+		"dtmf_connect": "5", "language": "en", "greeting": "Calling the client", "ivr_text": "Calling the client", "ivr_repeats_before_connect": 2,
+	}))
+	before := srv.until(a.CallID, is(call.Dialing, "c1"))
+	spoken := map[string]int{}
+	for _, e := range before {
+		if e.Type == call.PromptStarted {
+			spoken[e.Prompt]++
+		}
+	}
+	if spoken["ivr"] != 2 || spoken["instructions"] != 2 {
+		t.Errorf("spoken: %v", spoken)
+	}
+	// Each round ends with three seconds in which to press something.
+	if gaps := mediatest.Gaps(manager.Audio.Heard(), 8000, 2500*time.Millisecond); len(gaps) != 2 {
+		t.Errorf("the phone heard %d times of silence: %v", len(gaps), gaps)
+	}
+	srv.expect(a.CallID, call.ClientBusy)
 	must(t, client.Wait(limit(t)))
 	must(t, manager.Wait(limit(t)))
 }

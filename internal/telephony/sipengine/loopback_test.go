@@ -92,7 +92,7 @@ func logger(tb testing.TB) *slog.Logger {
 }
 
 // startReal starts an engine on loopback.
-func startReal(t *testing.T, addr string, dir *people, handler func(context.Context, telephony.Leg)) *Engine {
+func startReal(t testing.TB, addr string, dir *people, handler func(context.Context, telephony.Leg)) *Engine {
 	t.Helper()
 	e, err := New(Config{
 		Addr:      addr,
