@@ -54,7 +54,7 @@ func TestRepeatLimitWithAPhone(t *testing.T) {
 	srv := start(t, serverproc.Options{})
 	manager, client := people(t, srv, peers.Answerer{Refuse: 486})
 	a := srv.callback(order(packet{
-		"dtmf_connect": "5", "language": "en", "greeting": "Calling the client", "ivr_text": "Calling the client", "ivr_repeats_before_connect": 2,
+		"dtmf_connect": "5", "language": "en", "greeting": "1", "ivr_text": "1", "connecting_text": "2", "ivr_repeats_before_connect": 2,
 	}))
 	before := srv.until(a.CallID, is(call.Dialing, "c1"))
 	spoken := map[string]int{}
