@@ -56,7 +56,7 @@ func TestCallbackListsEveryFieldStatusAndEvent(t *testing.T) {
 		rows = append(rows, fmt.Sprintf("%d | `%s` |", s.Code, s.Slug))
 	}
 	for _, e := range []call.Type{
-		call.Created, call.CallerIDChosen, call.Dialing, call.Progress, call.Ringing, call.Answered, call.DialFailed, call.DialCancelled,
+		call.Created, call.NodeChosen, call.CallerIDChosen, call.Dialing, call.Progress, call.Ringing, call.Answered, call.DialFailed, call.DialCancelled,
 		call.LegEnded, call.PromptStarted, call.PromptEnded, call.DigitReceived, call.DigitsSent, call.KeyPressed, call.Waiting,
 		call.RecordingStarted, call.Joined, call.Parted, call.Ended, call.RecordingState, call.Note,
 	} {

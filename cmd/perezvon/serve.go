@@ -73,7 +73,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Logger: log,
 	}
 	calls := dispatch.New(dispatch.Config{
-		Store: db,
+		Store:  db,
 		Runner: &scenario.Callbacks{Services: services},
 		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})
@@ -108,7 +108,8 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	running, lasting := errgroup.WithContext(lasting)
-	running.Go(func() error { feed.Run(lasting); return nil })
+	pass := feed.Open(lasting)
+	running.Go(func() error { pass(); return nil })
 	running.Go(func() error { archive.Watch(lasting); return nil })
 	if err := later.Start(lasting); err != nil {
 		return errors.Join(err, listener.Close())

@@ -10,6 +10,7 @@ type Type string
 // Event it fills besides seq, at, call_id and type.
 const (
 	Created          Type = "call.created"      // direction, number (the client's), attempt, callback_id, widget
+	NodeChosen       Type = "node.chosen"       // node, reason
 	CallerIDChosen   Type = "callerid.chosen"   // role, caller_id, reason
 	Dialing          Type = "leg.dialing"       // leg, role, number, trunk or operator, caller_id, timeout_ms
 	Progress         Type = "leg.progress"      // leg, sip_code, early_media
@@ -61,6 +62,7 @@ type Event struct {
 	Widget     string    `json:"widget,omitempty"`
 	Attempt    int       `json:"attempt,omitempty"`
 
+	Node       string `json:"node,omitempty" doc:"The media node that carries the call out"`
 	Number     string `json:"number,omitempty" doc:"The number dialled or calling, E.164 where it has that form"`
 	Operator   string `json:"operator,omitempty" doc:"Extension of the operator the leg belongs to"`
 	Trunk      string `json:"trunk,omitempty"`

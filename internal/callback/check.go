@@ -96,8 +96,11 @@ func (c *check) packet(p *Packet) {
 	c.trunks("trunks_client", p.TrunksClient)
 
 	if p.ClientIP != "" {
-		if ip, err := netip.ParseAddr(p.ClientIP); err != nil || ip.Zone() != "" {
+		ip, err := netip.ParseAddr(p.ClientIP)
+		if err != nil || ip.Zone() != "" {
 			c.bad.Add("client_ip", "want an IPv4 or IPv6 address")
+		} else {
+			p.ClientIP = ip.Unmap().String() // one spelling: rates count by it
 		}
 	}
 	c.url("log_url", p.LogURL)

@@ -237,6 +237,19 @@ func TestURLsInsideTheServersNetwork(t *testing.T) {
 	}
 }
 
+// Addresses are counted by their text, so each has one.
+func TestAnAddressHasOneSpelling(t *testing.T) {
+	for given, want := range map[string]string{
+		"203.0.113.7": "203.0.113.7", "::ffff:203.0.113.7": "203.0.113.7", "2001:DB8:0:0::1": "2001:db8::1",
+	} {
+		p := smallest()
+		p.ClientIP = given
+		if p, err := p.Normalize("RU"); err != nil || p.ClientIP != want {
+			t.Errorf("%s is kept as %s, %v; want %s", given, p.ClientIP, err, want)
+		}
+	}
+}
+
 func TestWhereTheCallsGo(t *testing.T) {
 	p, err := full().Normalize("RU")
 	if err != nil {

@@ -188,6 +188,7 @@ var texts = map[string]translation{
 	"action.cancel_recalls": {"no more attempts", "больше не перезванивать"},
 
 	"event.created":             {"Call to %s ordered", "Заказан звонок на %s"},
+	"event.node":                {"Media node: %s", "Медиа-сервер: %s"},
 	"event.callerid":            {"The %s is shown %s", "Номер для стороны «%s»: %s"},
 	"event.dialing":             {"Calling the %s: %s", "Звоним, %s: %s"},
 	"event.progress":            {"The call is on its way", "Вызов идёт"},

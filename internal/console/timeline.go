@@ -71,6 +71,8 @@ func describe(e call.Event, l lang) string {
 	switch e.Type {
 	case call.Created:
 		return fmt.Sprintf(l.text("event.created"), e.Number)
+	case call.NodeChosen:
+		return fmt.Sprintf(l.text("event.node"), e.Node)
 	case call.CallerIDChosen:
 		return fmt.Sprintf(l.text("event.callerid"), l.role(e.Role), e.CallerID)
 	case call.Dialing:

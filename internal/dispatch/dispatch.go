@@ -57,7 +57,10 @@ type Speech interface {
 
 // Config is what a Service needs.
 type Config struct {
-	Store  *store.Store
+	Store *store.Store
+	// Nodes carry out the attempts. Default: Runner is the only one, and has the
+	// name of the store's node.
+	Nodes  Nodes
 	Runner Runner
 	Speech Speech
 	// Region is whose spelling of numbers is understood (ISO 3166). Default RU.
@@ -100,6 +103,9 @@ func New(c Config) *Service {
 	}
 	if c.RecallBelow == 0 {
 		c.RecallBelow = DefaultRecallBelow
+	}
+	if c.Nodes == nil {
+		c.Nodes = onlyNode{Name: c.Store.Node(), Runner: c.Runner}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -217,11 +223,13 @@ func (s *Service) end(callID string) {
 	s.busy.Done()
 }
 
-// start runs the attempt in a goroutine of its own.
+// start runs the attempt on its media node, in a goroutine of its own.
 func (s *Service) start(a *attempt, what scenario.Attempt) {
+	node, why := s.config.Nodes.Nearest(clientAddr(what.Packet))
+	s.config.Store.Journal().Append(call.Event{CallID: what.CallID, Type: call.NodeChosen, Node: node.Name, Reason: why})
 	go func() {
 		defer s.end(what.CallID)
-		status, reason := s.run(a.ctx, what)
+		status, reason := s.run(a.ctx, node.Runner, what)
 		if c, err := s.config.Store.Call(context.Background(), what.Account, what.CallID); err != nil || c.EndedAt.IsZero() {
 			s.finish(what.CallID, status, reason) // the runner failed to
 		}
@@ -229,14 +237,14 @@ func (s *Service) start(a *attempt, what scenario.Attempt) {
 }
 
 // run is Runner.Run; a panic ends this call as interrupted and no other.
-func (s *Service) run(ctx context.Context, a scenario.Attempt) (status call.Status, reason string) {
+func (s *Service) run(ctx context.Context, r Runner, a scenario.Attempt) (status call.Status, reason string) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.config.Logger.Error("call panicked", "call", a.CallID, "panic", p, "stack", string(debug.Stack()))
 			status, reason = call.Interrupted, "internal error"
 		}
 	}()
-	if status = s.config.Runner.Run(ctx, a); status.IsZero() {
+	if status = r.Run(ctx, a); status.IsZero() {
 		status, reason = call.Interrupted, "the scenario ended without a status"
 	}
 	return status, reason

@@ -299,8 +299,8 @@ func TestCancelEndsTheCallAs710(t *testing.T) {
 	b.wants(t, other.ID, callback.StateCancelled, call.Cancelled)
 	b.drain(t)
 	events, err := b.store.Events(t.Context(), mine, a.CallID, 0)
-	if err != nil || len(events) != 3 {
-		t.Error("created, dialling, ended:", events, err)
+	if err != nil || len(events) != 4 {
+		t.Error("created, node chosen, dialling, ended:", events, err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/httpapi"
 	"github.com/perezvon/perezvon/internal/httpapi/httpapitest"
+	"github.com/perezvon/perezvon/internal/store/storetest"
 )
 
 // follower reads a stream of server-sent events.
@@ -120,6 +121,24 @@ func TestEventsOfOneCallFromItsFirst(t *testing.T) {
 	mustBeProblem(t, s.Do("GET", "/api/v1/events?call=none", nil), http.StatusNotFound)
 }
 
+// Whoever starts calls after Open may be sure that metrics and listeners are
+// told of them, whenever the feed's goroutine comes to run.
+func TestAnOpenFeedHasSubscribed(t *testing.T) {
+	s := storetest.Open(t)
+	seen := make(chan call.Event, 1)
+	feed := httpapi.NewFeed(s.Journal().Subscribe, func(e call.Event) { seen <- e })
+	ctx, stop := context.WithCancel(t.Context())
+	pass := feed.Open(ctx)
+	n := storetest.Create(t, s, "+79161234567")
+	done := make(chan struct{})
+	go func() { defer close(done); pass() }()
+	if e := <-seen; e.CallID != n.CallID || e.Type != call.Created {
+		t.Errorf("%+v", e)
+	}
+	stop()
+	<-done
+}
+
 // A reader who does not read is sent away; the others and the calls go on.
 func TestSlowListenersAreDropped(t *testing.T) {
 	source := make(chan call.Event)
@@ -134,7 +153,7 @@ func TestSlowListenersAreDropped(t *testing.T) {
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); feed.Run(ctx) }()
+	go func() { defer close(done); feed.Open(ctx)() }()
 	slow, _, _, leaveSlow := feed.Listen("main", httpapi.EventID{})
 	defer leaveSlow()
 	quick, _, _, leaveQuick := feed.Listen("main", httpapi.EventID{})

@@ -32,19 +32,27 @@ func NewFeed(subscribe func(context.Context) <-chan call.Event, observe ...func(
 	return &Feed{subscribe: subscribe, observe: observe, listeners: make(map[chan call.Event]string)}
 }
 
-// Run passes events on until ctx ends; then all listeners' channels are closed.
-func (f *Feed) Run(ctx context.Context) {
-	defer f.close()
-	for ctx.Err() == nil {
-		for e := range f.subscribe(ctx) {
-			for _, see := range f.observe {
-				see(e)
+// Open takes every event that is stored once it has returned. run passes them
+// on until ctx ends; then all listeners' channels are closed. It must be called.
+func (f *Feed) Open(ctx context.Context) (run func()) {
+	events := f.subscribe(ctx)
+	return func() {
+		defer f.close()
+		for {
+			for e := range events {
+				for _, see := range f.observe {
+					see(e)
+				}
+				f.pass(e)
 			}
-			f.pass(e)
+			// Dropped as too slow: what was missed is in the store. Listeners are
+			// sent away, so that they come back and ask for it.
+			f.dismiss()
+			if ctx.Err() != nil {
+				return
+			}
+			events = f.subscribe(ctx)
 		}
-		// Dropped as too slow: what was missed is in the store. Listeners are
-		// sent away, so that they come back and ask for it.
-		f.dismiss()
 	}
 }
 

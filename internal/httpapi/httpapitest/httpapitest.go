@@ -97,7 +97,7 @@ func New(t *testing.T, o Options) *Server {
 
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { feed.Run(ctx) })
+	running.Go(feed.Open(ctx))
 	running.Go(func() { s.Dispatch.Recall(ctx) })
 	running.Go(func() { s.check(s.API.Serve(ctx, l)) })
 	t.Cleanup(func() {
