@@ -13,6 +13,11 @@ func (c *Call) Apply(e Event) {
 	case Created:
 		c.ID, c.Direction, c.CallbackID, c.Attempt = e.CallID, e.Direction, e.CallbackID, e.Attempt
 		c.Client, c.StartedAt, c.Recording = e.Number, e.At, RecordingNone
+	case Arrived:
+		if e.Role == Operator { // who calls out answers for the call
+			c.has(e.Leg, e.Operator)
+			c.Responsible = e.Operator
+		}
 	case Answered:
 		c.answered(e)
 	case RecordingStarted:
@@ -53,10 +58,15 @@ func (c *Call) answered(e Event) {
 		who = e.Number
 	}
 	c.Responsible = who
+	c.has(e.Leg, who)
+}
+
+// has notes whose a leg is.
+func (c *Call) has(leg, who string) {
 	if c.operators == nil {
 		c.operators = make(map[string]string)
 	}
-	c.operators[e.Leg] = who
+	c.operators[leg] = who
 }
 
 // operatorOf names the operator of a Joined event by either of its legs.

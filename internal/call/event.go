@@ -11,6 +11,7 @@ type Type string
 const (
 	Created          Type = "call.created"      // direction, number (the client's), attempt, callback_id, widget
 	NodeChosen       Type = "node.chosen"       // node, reason
+	Arrived          Type = "leg.arrived"       // leg, role, number (or operator), trunk, caller_id (the number it called), sip_call_id: a phone called us
 	CallerIDChosen   Type = "callerid.chosen"   // role, caller_id, reason
 	Dialing          Type = "leg.dialing"       // leg, role, number, trunk or operator, caller_id, timeout_ms
 	Progress         Type = "leg.progress"      // leg, sip_code, early_media

@@ -31,6 +31,17 @@ var (
 	NotAllowed           = Status{711, "not_allowed"}            // fraud policy: country, rate, blacklist
 	Interrupted          = Status{712, "interrupted"}            // the server died or was stopped during the call
 	Expired              = Status{713, "expired"}                // could not be started in time
+
+	// Of calls that are no callbacks.
+	NoAnswer          = Status{720, "no_answer"}          // nobody of ours picked up
+	Busy              = Status{721, "busy"}               // the colleague who was called
+	Declined          = Status{722, "declined"}           // by the colleague who was called
+	Unavailable       = Status{723, "unavailable"}        // no phone of the colleague is there
+	Abandoned         = Status{724, "abandoned"}          // the caller hung up before anybody picked up
+	NoRoute           = Status{725, "no_route"}           // the number that was called leads nowhere
+	TrunkFailure      = Status{726, "trunk_failure"}      // no trunk could carry it on
+	CallbackRequested = Status{727, "callback_requested"} // the caller wants to be called back
+	Announced         = Status{728, "announced"}          // the caller heard what there was to hear
 )
 
 // Statuses lists every outcome in the order of the specification's table.
@@ -39,6 +50,7 @@ func Statuses() []Status {
 		Completed, ClientUnknown, ClientNoAnswer, ClientUnavailable, ClientBusy, ClientTrunkFailure, ClientDeclined,
 		ManagerNoAnswer, ManagerBusy, ManagerDeclined, ManagerTrunkFailure, ManagerHungUp, RepeatLimit,
 		CancelledByManager, RescheduledByManager, Cancelled, NotAllowed, Interrupted, Expired,
+		NoAnswer, Busy, Declined, Unavailable, Abandoned, NoRoute, TrunkFailure, CallbackRequested, Announced,
 	}
 }
 

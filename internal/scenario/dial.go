@@ -81,6 +81,7 @@ func (s *callbackCourse) phones(ctx context.Context, m callback.ManagerTarget) [
 		// The engine knows best whether a phone is there.
 		s.note(fmt.Sprintf("operator %s: %v", extension, err))
 	}
+	together[0].callWaiting = operator.CallWaiting
 	for _, phone := range operator.Phones {
 		together = append(together, outside(phone, extension))
 	}
@@ -198,17 +199,18 @@ func (s *course) try(ctx context.Context, t target, trunk string, listener *line
 		return answer{}, fmt.Errorf("%w: %w", errNotStored, err)
 	}
 	d := telephony.Dial{
-		Call: s.callID, Leg: t.leg, Operator: t.operator, Trunk: trunk, Number: t.number, CallerID: t.callerID, Timeout: t.timeout,
+		Call: s.callID, Leg: t.leg, Operator: t.operator, Trunk: trunk, Number: t.number, CallerID: t.callerID,
+		CallerName: t.callerName, ANI: t.ani, Timeout: t.timeout,
 		// There is a tape once the manager has answered, so this is the client's:
 		// he is recorded from what his carrier plays on.
 		Record:     s.track(t.leg, t.role),
-		OnProgress: func(p telephony.Progress) { s.progress(t.leg, p) },
+		OnProgress: func(p telephony.Progress) { s.progress(ctx, t.leg, listener, p) },
 	}
 	if listener != nil {
 		d.Listener, d.Ringback = listener.Leg, telephony.Prompt{Clip: tone.Ringback(), Loop: true}
 	}
 	began := time.Now()
-	leg, err := s.Engine.Dial(ctx, d)
+	leg, err := s.engineDial(ctx, d, t)
 	if err == nil {
 		return answer{leg, time.Since(began)}, nil
 	}
@@ -228,10 +230,34 @@ func (s *course) try(ctx context.Context, t target, trunk string, listener *line
 	return answer{}, e
 }
 
-func (s *course) progress(leg string, p telephony.Progress) {
+// engineDial dials, unless it is an operator who is on the phone and has call
+// waiting off.
+func (s *course) engineDial(ctx context.Context, d telephony.Dial, t target) (telephony.Leg, error) {
+	if t.operator != "" && !t.callWaiting {
+		free, ok := s.Lines.take(s.Engine, t.operator)
+		if !ok {
+			return nil, &telephony.DialError{Code: 486, Reason: "busy, and call waiting is off", Phase: telephony.PhaseTrying}
+		}
+		defer free()
+	}
+	return s.Engine.Dial(ctx, d)
+}
+
+// progress puts a provisional answer on the timeline, and tells it on to a
+// caller who is not answered yet.
+func (s *course) progress(ctx context.Context, leg string, listener *line, p telephony.Progress) {
 	e := call.Event{Type: call.Progress, Leg: leg, SIPCode: p.Code, EarlyMedia: p.EarlyMedia}
 	if p.Ringing {
 		e.Type = call.Ringing
 	}
 	s.event(e)
+	if listener == nil {
+		return
+	}
+	// What cannot be told to a caller who is gone ends the waiting by itself.
+	if p.EarlyMedia {
+		_ = listener.Progress(ctx)
+	} else if p.Ringing {
+		_ = listener.Ringing(ctx)
+	}
 }

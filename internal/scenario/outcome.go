@@ -14,6 +14,18 @@ var (
 	errTalkedReschedule    = errors.New("both talked; the manager wants another call")
 )
 
+// The ends of calls that came to us.
+var (
+	errAbandoned   = errors.New("the caller hung up before anybody picked up")
+	errNobody      = errors.New("nobody picked up")
+	errNoRoute     = errors.New("no route matches the call")
+	errUnknown     = errors.New("the number that was dialled leads nowhere")
+	errForbidden   = errors.New("the operator may not call that number")
+	errWillCall    = errors.New("the caller wants to be called back")
+	errAnnounced   = errors.New("the caller heard what there was to hear")
+	errRouteHungUp = errors.New("the route ends the call")
+)
+
 // endings is the one table from the cause of a call's end to its outcome.
 var endings = []struct {
 	cause error
@@ -29,6 +41,14 @@ var endings = []struct {
 	{ErrCancelled, Outcome{Status: call.Cancelled}},
 	{ErrStopped, Outcome{Status: call.Interrupted}},
 	{errNotStored, Outcome{Status: call.Interrupted}},
+	{errAbandoned, Outcome{Status: call.Abandoned}},
+	{errNobody, Outcome{Status: call.NoAnswer}},
+	{errRouteHungUp, Outcome{Status: call.NoAnswer}},
+	{errNoRoute, Outcome{Status: call.NoRoute}},
+	{errUnknown, Outcome{Status: call.NoRoute}},
+	{errForbidden, Outcome{Status: call.NotAllowed}},
+	{errWillCall, Outcome{Status: call.CallbackRequested}},
+	{errAnnounced, Outcome{Status: call.Announced}},
 }
 
 // refusals is the same for a side that was not reached.
@@ -48,6 +68,14 @@ var refusals = map[call.Role]map[refusal]call.Status{
 		noAnswer:    call.ManagerNoAnswer,
 		unavailable: call.ManagerNoAnswer,
 		trunkFailed: call.ManagerTrunkFailure,
+	},
+	call.Operator: {
+		unknown:     call.NoRoute,
+		busy:        call.Busy,
+		declined:    call.Declined,
+		noAnswer:    call.NoAnswer,
+		unavailable: call.Unavailable,
+		trunkFailed: call.TrunkFailure,
 	},
 }
 

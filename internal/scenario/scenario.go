@@ -80,6 +80,9 @@ type Services struct {
 	Speech    Speech
 	Operators Operators
 	Locations Locations    // nil: caller IDs are the packet's and the trunks'
+	Directory Directory    // what can be dialled; nil: operators alone
+	Lines     *Lines       // of all scenarios of the engine; nil: nobody is kept from a second call
+	Region    string       // whose spelling of numbers is understood (ISO 3166). Default RU
 	Logger    *slog.Logger // nil: slog.Default
 }
 
