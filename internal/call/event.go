@@ -19,6 +19,7 @@ const (
 	Answered         Type = "leg.answered"      // leg, role, operator, codec, sip_call_id, elapsed_ms
 	DialFailed       Type = "leg.failed"        // leg, role, trunk, sip_code, reason, elapsed_ms
 	DialCancelled    Type = "leg.cancelled"     // leg, reason: we gave up ringing it
+	Skipped          Type = "operator.skipped"  // operator, reason: not rung (INUSE, UNAVAILABLE, paused…)
 	LegEnded         Type = "leg.ended"         // leg, by, sip_code, reason
 	PromptStarted    Type = "prompt.started"    // leg, prompt, text
 	PromptEnded      Type = "prompt.ended"      // leg, prompt, reason (finished, interrupted)

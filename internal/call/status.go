@@ -44,14 +44,20 @@ var (
 	Announced         = Status{728, "announced"}          // the caller heard what there was to hear
 )
 
-// Statuses lists every outcome in the order of the specification's table.
-func Statuses() []Status {
+// CallbackStatuses lists the outcomes of a callback's attempt, in the order of
+// the specification's table.
+func CallbackStatuses() []Status {
 	return []Status{
 		Completed, ClientUnknown, ClientNoAnswer, ClientUnavailable, ClientBusy, ClientTrunkFailure, ClientDeclined,
 		ManagerNoAnswer, ManagerBusy, ManagerDeclined, ManagerTrunkFailure, ManagerHungUp, RepeatLimit,
 		CancelledByManager, RescheduledByManager, Cancelled, NotAllowed, Interrupted, Expired,
-		NoAnswer, Busy, Declined, Unavailable, Abandoned, NoRoute, TrunkFailure, CallbackRequested, Announced,
 	}
+}
+
+// Statuses lists every outcome of a call of any direction.
+func Statuses() []Status {
+	return append(CallbackStatuses(),
+		NoAnswer, Busy, Declined, Unavailable, Abandoned, NoRoute, TrunkFailure, CallbackRequested, Announced)
 }
 
 // IsZero tells that the call has no outcome yet.

@@ -218,7 +218,7 @@ func (n *StatusName) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return nil
 	}
-	for _, s := range call.Statuses() {
+	for _, s := range call.CallbackStatuses() {
 		if s.Code == code {
 			*n = StatusName(s.Slug)
 		}
@@ -227,7 +227,7 @@ func (n *StatusName) UnmarshalJSON(b []byte) error {
 }
 
 func (n StatusName) known() bool {
-	return slices.ContainsFunc(call.Statuses(), func(s call.Status) bool { return s.Slug == string(n) })
+	return slices.ContainsFunc(call.CallbackStatuses(), func(s call.Status) bool { return s.Slug == string(n) })
 }
 
 // UnmarshalJSON takes "15m", "2d" and a number of seconds. What is none of them

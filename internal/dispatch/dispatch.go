@@ -50,6 +50,13 @@ type Runner interface {
 	Run(ctx context.Context, a scenario.Attempt) call.Status
 }
 
+// Board carries out a call that came to us: scenario.Switchboard.
+type Board interface {
+	// Run returns when the call is over and call.ended is appended. ctx ends it
+	// early, with scenario.ErrCancelled or scenario.ErrStopped as its cause.
+	Run(ctx context.Context, a scenario.Arrival) call.Status
+}
+
 // Speech tells whether a text could be spoken: speech.Library.
 type Speech interface {
 	Check(ctx context.Context, v speech.Voice, text string) error
@@ -62,6 +69,7 @@ type Config struct {
 	// name of the store's node.
 	Nodes  Nodes
 	Runner Runner
+	Board  Board // nil: calls that come are refused
 	Speech Speech
 	// Region is whose spelling of numbers is understood (ISO 3166). Default RU.
 	Region string
@@ -227,24 +235,27 @@ func (s *Service) end(callID string) {
 func (s *Service) start(a *attempt, what scenario.Attempt) {
 	node, why := s.config.Nodes.Nearest(clientAddr(what.Packet))
 	s.config.Store.Journal().Append(call.Event{CallID: what.CallID, Type: call.NodeChosen, Node: node.Name, Reason: why})
-	go func() {
-		defer s.end(what.CallID)
-		status, reason := s.run(a.ctx, node.Runner, what)
-		if c, err := s.config.Store.Call(context.Background(), what.Account, what.CallID); err != nil || c.EndedAt.IsZero() {
-			s.finish(what.CallID, status, reason) // the runner failed to
-		}
-	}()
+	go s.perform(a, what.Account, what.CallID, func(ctx context.Context) call.Status { return node.Runner.Run(ctx, what) })
 }
 
-// run is Runner.Run; a panic ends this call as interrupted and no other.
-func (s *Service) run(ctx context.Context, r Runner, a scenario.Attempt) (status call.Status, reason string) {
+// perform sees a call through to its end in the store.
+func (s *Service) perform(a *attempt, account, callID string, run func(context.Context) call.Status) {
+	defer s.end(callID)
+	status, reason := s.run(a.ctx, callID, run)
+	if c, err := s.config.Store.Call(context.Background(), account, callID); err != nil || c.EndedAt.IsZero() {
+		s.finish(callID, status, reason) // the runner failed to
+	}
+}
+
+// run carries the call out; a panic ends this call as interrupted and no other.
+func (s *Service) run(ctx context.Context, callID string, run func(context.Context) call.Status) (status call.Status, reason string) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.config.Logger.Error("call panicked", "call", a.CallID, "panic", p, "stack", string(debug.Stack()))
+			s.config.Logger.Error("call panicked", "call", callID, "panic", p, "stack", string(debug.Stack()))
 			status, reason = call.Interrupted, "internal error"
 		}
 	}()
-	if status = r.Run(ctx, a); status.IsZero() {
+	if status = run(ctx); status.IsZero() {
 		status, reason = call.Interrupted, "the scenario ended without a status"
 	}
 	return status, reason

@@ -95,8 +95,16 @@ func (s *course) pickedUp(a answer, t target) *line {
 		Type: call.Answered, Leg: leg.ID(), Role: t.role, Operator: t.who(), Number: t.number,
 		Codec: leg.Info().Codec.Name(), SIPCallID: leg.Info().CallID, ElapsedMS: a.after.Milliseconds(),
 	})
-	return &line{Leg: leg, target: t, over: sync.OnceFunc(func() { s.legEnded(leg, t, "") })}
+	return &line{Leg: leg, target: t, over: onceEnded(s, leg, t)}
 }
+
+// onceEnded notes the leg's end, the first time it is called.
+func onceEnded(s *course, leg telephony.Leg, t target) func() {
+	return sync.OnceFunc(func() { s.legEnded(leg, t, "") })
+}
+
+// legName is the name of the n-th leg of its kind.
+func legName(kind string, n int) string { return fmt.Sprint(kind, n) }
 
 // legEnded notes how a leg ended; reason is for a leg that we end.
 func (s *course) legEnded(leg telephony.Leg, t target, reason string) {

@@ -29,7 +29,10 @@ type target struct {
 	extension      string // dialled after the answer, when extensionDelay has passed
 	extensionDelay time.Duration
 	callerID       string // shown to this phone; empty: the trunk's own
-	timeout        time.Duration
+	// callerName and ani are told to operators' phones.
+	callerName, ani string
+	callWaiting     bool // an operator's phones may ring while he talks
+	timeout         time.Duration
 }
 
 // who is the operator that the phone belongs to, "" if to none.

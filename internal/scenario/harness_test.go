@@ -64,6 +64,9 @@ type stage struct {
 	end      error
 
 	speechErr, flushErr, tapeErr error
+	plan                         plan // of calls that come to us
+	knows                        map[string]string
+	later                        []string
 	journal                      *journal
 	tapes                        *tapes
 	began                        time.Time

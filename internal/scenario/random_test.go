@@ -101,7 +101,7 @@ func TestAnyPacketAndAnyPhonesEndInOneStatus(t *testing.T) {
 			}
 			out := s.run(rt)
 			seen[out.Status]++
-			if !slices.Contains(call.Statuses(), out.Status) {
+			if !slices.Contains(call.CallbackStatuses(), out.Status) {
 				rt.Errorf("ended as %v", out.Status)
 			}
 			if out.Status == call.Interrupted && end != ErrStopped {

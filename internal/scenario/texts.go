@@ -18,6 +18,12 @@ const (
 	promptExtraInfo    = "extra_info"
 	promptConnecting   = "connecting"
 	promptAfterCall    = "after_call"
+	promptAnnouncement = "announcement"
+	promptMenu         = "menu"
+	promptWrongKey     = "wrong_key"
+	promptOffer        = "callback_offer"
+	promptWillCall     = "will_call"
+	promptRefusal      = "refusal"
 )
 
 // instructions says what the keys do before the client is called. Only keys

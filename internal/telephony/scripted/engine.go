@@ -105,8 +105,9 @@ func (e *Engine) Trunk(name string, p Phone) {
 	e.trunks[name] = p
 }
 
-// SetDeviceState sets what DeviceState tells of an operator. Default: not in
-// use if the extension has a phone, else unavailable.
+// SetDeviceState sets what DeviceState tells of an operator. Default: what his
+// legs do; without any, not in use if the extension has a phone, else
+// unavailable.
 func (e *Engine) SetDeviceState(extension string, s telephony.DeviceState) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -119,6 +120,16 @@ func (e *Engine) DeviceState(extension string) telephony.DeviceState {
 	defer e.mu.Unlock()
 	if s, ok := e.states[extension]; ok {
 		return s
+	}
+	for _, l := range e.legs {
+		if l.info.Operator == extension && l.ctx.Err() == nil {
+			return telephony.InUse
+		}
+	}
+	for _, d := range e.dials {
+		if d.Operator == extension && d.Outcome == "" {
+			return telephony.Ringing
+		}
 	}
 	if len(e.phones[extension]) > 0 {
 		return telephony.NotInUse
