@@ -65,7 +65,7 @@ var strategies = []string{StrategyRingAll, StrategyRoundRobin, StrategyLeastRece
 
 // NewQueue is a queue with the defaults of everything.
 func NewQueue(name string, members ...string) Queue {
-	return Queue{Name: name, Members: members, Strategy: StrategyRingAll, RingS: 15, RetryS: 5, MaxWaitS: 300}
+	return Queue{Name: name, Members: append([]string{}, members...), Strategy: StrategyRingAll, RingS: 15, RetryS: 5, MaxWaitS: 300}
 }
 
 // UnmarshalJSON reads an object; what is not there takes its default. The error
@@ -73,8 +73,11 @@ func NewQueue(name string, members ...string) Queue {
 func (q *Queue) UnmarshalJSON(b []byte) error {
 	type plain Queue
 	*q = NewQueue("")
-	q.Members = []string{}
-	return readObject(b, (*plain)(q))
+	err := readObject(b, (*plain)(q))
+	if q.Members == nil { // null
+		q.Members = []string{}
+	}
+	return err
 }
 
 // Weight is the member's: see Weights.

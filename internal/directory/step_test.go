@@ -117,7 +117,7 @@ func TestWhatDoesNotFitIsNamedByPath(t *testing.T) {
 		`[{"menu": {"keys": {"1": [{"surprise": 1}]}}}]`:                                     `steps[0].menu.keys["1"][0].surprise`,
 		`[{"menu": {"keys": []}}]`:                                                           "steps[0].menu.keys",
 		`[{"menu": {"timeout_s": "5"}}]`:                                                     "steps[0].menu.timeout_s",
-		`[{"operator": {"extensions": "101"}}]`:                                               "steps[0].operator.extensions",
+		`[{"operator": {"extensions": "101"}}]`:                                              "steps[0].operator.extensions",
 		`[{"number": ["+7"]}]`:                                                               "steps[0].number",
 		`[{"responsible": {"outcomes": "busy"}}]`:                                            "steps[0].responsible.outcomes",
 		`[{"responsible": {"ring_s": 1.5}}]`:                                                 "steps[0].responsible.ring_s",

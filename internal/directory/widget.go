@@ -133,6 +133,22 @@ func (w Widget) Normalize(region string, allow ...netip.Prefix) (Widget, error) 
 	return w, bad.Err()
 }
 
+// References are what the widget needs to exist.
+func (w Widget) References() []Reference {
+	var list references
+	for i, m := range w.Managers {
+		list.add(fmt.Sprintf("managers[%d].number", i), KindOperator, m.Operator())
+	}
+	list.add("trunk", KindTrunk, w.Trunk)
+	for i, trunk := range w.TrunksManager {
+		list.add(fmt.Sprintf("trunks_manager[%d]", i), KindTrunk, trunk)
+	}
+	for i, trunk := range w.TrunksClient {
+		list.add(fmt.Sprintf("trunks_client[%d]", i), KindTrunk, trunk)
+	}
+	return list
+}
+
 func (r *Rate) validate(bad *invalid.Error, path string) {
 	if r == nil {
 		return

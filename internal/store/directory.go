@@ -13,7 +13,7 @@ import (
 
 // Trunks are the account's trunks by name.
 func (s *Store) Trunks(ctx context.Context, account string) ([]directory.Trunk, error) {
-	return list[directory.Trunk](ctx, s, trunks, account)
+	return list[directory.Trunk](ctx, s.reader, trunks, account)
 }
 
 // Trunk is one trunk of the account, or ErrNotFound.
@@ -23,21 +23,21 @@ func (s *Store) Trunk(ctx context.Context, account, name string) (directory.Trun
 
 // PutTrunk stores the trunk under its name. created tells that there was none.
 // What breaks the rules of directory.Trunk.Validate is its invalid.Error.
-func (s *Store) PutTrunk(ctx context.Context, account string, t directory.Trunk) (created bool, err error) {
+func (s *Store) PutTrunk(_ context.Context, account string, t directory.Trunk) (created bool, err error) {
 	if err := t.Validate(); err != nil {
 		return false, err
 	}
-	return put(ctx, s, trunks, account, t.Name, t)
+	return put(s, trunks, account, t.Name, t, nil)
 }
 
-// DeleteTrunk removes the trunk, or says ErrNotFound.
-func (s *Store) DeleteTrunk(ctx context.Context, account, name string) error {
-	return remove(ctx, s, trunks, account, name)
+// DeleteTrunk removes the trunk, or says ErrNotFound, or a *ReferencedError.
+func (s *Store) DeleteTrunk(_ context.Context, account, name string) error {
+	return removeUnused(s, trunks, account, thing{directory.KindTrunk, name})
 }
 
 // Operators are the account's operators by extension.
 func (s *Store) Operators(ctx context.Context, account string) ([]directory.Operator, error) {
-	return list[directory.Operator](ctx, s, operators, account)
+	return list[directory.Operator](ctx, s.reader, operators, account)
 }
 
 // Operator is one operator of the account, or ErrNotFound.
@@ -46,18 +46,46 @@ func (s *Store) Operator(ctx context.Context, account, extension string) (direct
 }
 
 // PutOperator stores the operator under the extension. created tells that
-// there was none. What breaks the rules of directory.Operator.Validate is its
-// invalid.Error.
-func (s *Store) PutOperator(ctx context.Context, account string, o directory.Operator) (created bool, err error) {
+// there was none. What breaks the rules of directory.Operator.Validate, and
+// trunks that do not exist, are an invalid.Error.
+func (s *Store) PutOperator(_ context.Context, account string, o directory.Operator) (created bool, err error) {
 	if err := o.Validate(); err != nil {
 		return false, err
 	}
-	return put(ctx, s, operators, account, o.Extension, o)
+	return putReferring(s, operators, account, thing{directory.KindOperator, o.Extension}, o)
 }
 
-// DeleteOperator removes the operator, or says ErrNotFound.
-func (s *Store) DeleteOperator(ctx context.Context, account, extension string) error {
-	return remove(ctx, s, operators, account, extension)
+// SetPaused pauses an operator, or ends the pause, and touches nothing else of
+// what is set. ErrNotFound: there is no such operator.
+func (s *Store) SetPaused(_ context.Context, account, extension string, paused bool) error {
+	return s.journal.write(func(ctx context.Context, tx *Tx) error {
+		var config string
+		err := tx.QueryRowContext(ctx, `SELECT config FROM operators WHERE account_id = $1 AND extension = $2`, account, text(extension)).Scan(&config)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		o, err := decode[directory.Operator](operators, config)
+		if err != nil || o.Paused == paused {
+			return err
+		}
+		o.Paused = paused
+		changed, err := json.Marshal(o)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE operators SET config = $1, updated_at = $2 WHERE account_id = $3 AND extension = $4`,
+			string(changed), time.Now().UnixMilli(), account, extension)
+		return err
+	}, nil)
+}
+
+// DeleteOperator removes the operator, or says ErrNotFound, or a
+// *ReferencedError.
+func (s *Store) DeleteOperator(_ context.Context, account, extension string) error {
+	return removeUnused(s, operators, account, thing{directory.KindOperator, extension})
 }
 
 // table is a table of what an administrator sets: account_id, a name, config.
@@ -68,8 +96,8 @@ var (
 	operators = table{"operators", "extension"}
 )
 
-func list[T any](ctx context.Context, s *Store, t table, account string) ([]T, error) {
-	rows, err := s.reader.QueryContext(ctx,
+func list[T any](ctx context.Context, from querier, t table, account string) ([]T, error) {
+	rows, err := from.QueryContext(ctx,
 		fmt.Sprintf(`SELECT config FROM %s WHERE account_id = $1 ORDER BY %s`, t.name, t.key), account)
 	if err != nil {
 		return nil, err
@@ -110,12 +138,19 @@ func decode[T any](t table, config string) (item T, err error) {
 	return item, nil
 }
 
-func put(ctx context.Context, s *Store, t table, account, key string, item any) (created bool, err error) {
+// put stores an item if before, run in the same transaction, lets it. before
+// may be nil.
+func put(s *Store, t table, account, key string, item any, before func(context.Context, *Tx) error) (created bool, err error) {
 	config, err := json.Marshal(item)
 	if err != nil {
 		return false, err
 	}
 	err = s.journal.write(func(ctx context.Context, tx *Tx) error {
+		if before != nil {
+			if err := before(ctx, tx); err != nil {
+				return err
+			}
+		}
 		now := time.Now().UnixMilli()
 		result, err := tx.ExecContext(ctx,
 			fmt.Sprintf(`UPDATE %s SET config = $1, updated_at = $2 WHERE account_id = $3 AND %s = $4`, t.name, t.key),
@@ -135,8 +170,15 @@ func put(ctx context.Context, s *Store, t table, account, key string, item any) 
 	return created && err == nil, err
 }
 
-func remove(_ context.Context, s *Store, t table, account, key string) error {
+// remove removes an item if before, run in the same transaction, lets it.
+// before may be nil.
+func remove(s *Store, t table, account, key string, before func(context.Context, *Tx) error) error {
 	return s.journal.write(func(ctx context.Context, tx *Tx) error {
+		if before != nil {
+			if err := before(ctx, tx); err != nil {
+				return err
+			}
+		}
 		result, err := tx.ExecContext(ctx, fmt.Sprintf(`DELETE FROM %s WHERE account_id = $1 AND %s = $2`, t.name, t.key), account, text(key))
 		return orNotFound(result, err)
 	}, nil)

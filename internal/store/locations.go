@@ -53,7 +53,7 @@ func (s *Store) PutLocation(ctx context.Context, account string, l numbering.Loc
 		return false, err
 	}
 	_, there := tree.Location(l.ID)
-	_, err = put(ctx, s, locations, account, l.ID, l)
+	_, err = put(s, locations, account, l.ID, l, nil)
 	return !there && err == nil, err
 }
 
@@ -72,7 +72,7 @@ func (s *Store) DeleteLocation(ctx context.Context, account, id string) error {
 	if err := fits(own, id); err != nil {
 		return err
 	}
-	err = remove(ctx, s, locations, account, id)
+	err = remove(s, locations, account, id, nil)
 	if _, there := tree.Location(id); there && errors.Is(err, ErrNotFound) {
 		return nil // as shipped already
 	}

@@ -1,0 +1,22 @@
+-- +goose Up
+-- config is directory.Queue as JSON.
+CREATE TABLE queues (
+    account_id TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    config     TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, name)
+) WITHOUT ROWID;
+
+-- config is directory.Route as JSON.
+CREATE TABLE routes (
+    account_id TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    config     TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, name)
+) WITHOUT ROWID;
+
+-- +goose Down
+DROP TABLE routes;
+DROP TABLE queues;
