@@ -76,6 +76,36 @@ func TestWidgetsListsEverySettingOfItsOwn(t *testing.T) {
 	needs(t, "widgets.md", rows...)
 }
 
+func TestInboundListsEverySettingAndStep(t *testing.T) {
+	rows := fields(reflect.TypeFor[directory.Route]())
+	for _, typ := range []reflect.Type{reflect.TypeFor[directory.Match](), reflect.TypeFor[directory.Step](), reflect.TypeFor[directory.Menu]()} {
+		rows = append(rows, fields(typ)...)
+	}
+	needs(t, "inbound.md", rows...)
+	text := page(t, "inbound.md")
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[directory.Responsible](), reflect.TypeFor[directory.ToQueue](), reflect.TypeFor[directory.ToOperator](), reflect.TypeFor[directory.ToNumber](), reflect.TypeFor[directory.Hangup](),
+	} {
+		for _, row := range fields(typ) {
+			name := strings.Trim(row, "` |")
+			if !strings.Contains(text, "`"+name+"`") && !strings.Contains(text, `"`+name+`"`) {
+				t.Errorf("inbound.md does not mention %s", name)
+			}
+		}
+	}
+}
+
+func TestQueuesListsEverySettingAndStrategy(t *testing.T) {
+	rows := []string{}
+	for _, typ := range []reflect.Type{reflect.TypeFor[directory.Queue](), reflect.TypeFor[directory.QueueAnnounce](), reflect.TypeFor[directory.CallbackOffer]()} {
+		rows = append(rows, fields(typ)...)
+	}
+	for _, strategy := range directory.Strategies() {
+		rows = append(rows, "`"+strategy+"` |")
+	}
+	needs(t, "queues.md", rows...)
+}
+
 // fields are the JSON names of a struct, as the first cell of a row.
 func fields(typ reflect.Type) (rows []string) {
 	for i := range typ.NumField() {

@@ -12,14 +12,14 @@ import (
 // queues.conf). Begin a new one with NewQueue.
 type Queue struct {
 	Name    string   `json:"name" doc:"Letters, digits, - and _" maxLength:"64"`
-	Members []string `json:"members" nullable:"false" doc:"Extensions of operators, in the order of linear"`
+	Members []string `json:"members" required:"false" nullable:"false" doc:"Extensions of operators, in the order of linear"`
 	// Strategy is one of Strategy….
-	Strategy  string `json:"strategy" enum:"ring_all,round_robin,least_recent,fewest_calls,random,linear,weighted" doc:"Whom a call rings first among the free members. Default ring_all"`
-	RingS     int    `json:"ring_s" minimum:"1" maximum:"300" doc:"How long members are rung at a time. Default 15"`
-	RetryS    int    `json:"retry_s" minimum:"0" maximum:"300" doc:"Pause before the next are rung. Default 5"`
-	WrapupS   int    `json:"wrapup_s" minimum:"0" maximum:"3600" doc:"Rest of a member after a call. Default 0"`
-	MaxWaitS  int    `json:"max_wait_s" minimum:"0" maximum:"86400" doc:"Longest wait; 0: no limit. Default 300"`
-	MaxLength int    `json:"max_length" minimum:"0" maximum:"10000" doc:"How many may wait at once; 0: no limit. Default 0"`
+	Strategy  string `json:"strategy" required:"false" enum:"ring_all,round_robin,least_recent,fewest_calls,random,linear,weighted" doc:"Whom a call rings first among the free members. Default ring_all"`
+	RingS     int    `json:"ring_s" required:"false" minimum:"1" maximum:"300" doc:"How long members are rung at a time. Default 15"`
+	RetryS    int    `json:"retry_s" required:"false" minimum:"0" maximum:"300" doc:"Pause before the next are rung. Default 5"`
+	WrapupS   int    `json:"wrapup_s" required:"false" minimum:"0" maximum:"3600" doc:"Rest of a member after a call. Default 0"`
+	MaxWaitS  int    `json:"max_wait_s" required:"false" minimum:"0" maximum:"86400" doc:"Longest wait; 0: no limit. Default 300"`
+	MaxLength int    `json:"max_length" required:"false" minimum:"0" maximum:"10000" doc:"How many may wait at once; 0: no limit. Default 0"`
 	// Fallback is done with a caller whom the queue does not take or keeps no
 	// longer. Empty: the route's next step.
 	Fallback Steps `json:"fallback,omitempty" doc:"What is done with a caller who cannot wait, or waits no longer. Default: the route's next step"`
@@ -62,6 +62,9 @@ const (
 )
 
 var strategies = []string{StrategyRingAll, StrategyRoundRobin, StrategyLeastRecent, StrategyFewestCalls, StrategyRandom, StrategyLinear, StrategyWeighted}
+
+// Strategies are all of Strategy….
+func Strategies() []string { return slices.Clone(strategies) }
 
 // NewQueue is a queue with the defaults of everything.
 func NewQueue(name string, members ...string) Queue {

@@ -11,7 +11,7 @@ import (
 // matches a call is its route (see MatchRoute).
 type Route struct {
 	Name  string `json:"name" doc:"Letters, digits, - and _" maxLength:"64"`
-	Match Match  `json:"match" doc:"Which calls it is for. Default: all"`
+	Match Match  `json:"match" required:"false" doc:"Which calls it is for. Default: all"`
 	Hours *Hours `json:"hours,omitempty" doc:"When it is open: outside its hours it matches nothing. Default: always"`
 	// Priority decides between routes that match equally well.
 	Priority int   `json:"priority,omitempty" minimum:"0" maximum:"1000" doc:"Of routes that match equally well, the one with more is taken. Default 0"`

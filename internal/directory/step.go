@@ -36,10 +36,10 @@ type Steps []Step
 // if he is free.
 type Responsible struct {
 	// Window is how far back is looked. Default 24 h.
-	Window Duration `json:"window" doc:"How far back: \"24h\", \"30d\", or seconds. Default 24h"`
+	Window Duration `json:"window" required:"false" doc:"How far back: \"24h\", \"30d\", or seconds. Default 24h"`
 	// Policy is ResponsibleLast (default) or ResponsibleFirst.
-	Policy string `json:"policy" enum:"last,first" doc:"The operator of the newest call within the window, or of the oldest. Default last"`
-	RingS  int    `json:"ring_s" doc:"1 to 300. Default 15"`
+	Policy string `json:"policy" required:"false" enum:"last,first" doc:"The operator of the newest call within the window, or of the oldest. Default last"`
+	RingS  int    `json:"ring_s" required:"false" doc:"1 to 300. Default 15"`
 	// Outcomes are those of Outcome… that count; nil: all of them.
 	Outcomes []string `json:"outcomes,omitempty" doc:"Which calls count: answered, no_answer, busy. Default: all of them"`
 }
@@ -68,7 +68,7 @@ type ToQueue struct {
 // alone is enough.
 type ToOperator struct {
 	Extension string `json:"extension"`
-	RingS     int    `json:"ring_s" doc:"1 to 300. Default 30"`
+	RingS     int    `json:"ring_s" required:"false" doc:"1 to 300. Default 30"`
 }
 
 // ToNumber rings a number outside: one that the administrator has written, so
@@ -76,7 +76,7 @@ type ToOperator struct {
 // the number alone is enough.
 type ToNumber struct {
 	Number string `json:"number" doc:"E.164"`
-	RingS  int    `json:"ring_s" doc:"1 to 300. Default 45"`
+	RingS  int    `json:"ring_s" required:"false" doc:"1 to 300. Default 45"`
 	// Trunk is the one to call out by; empty: the account's, in the order of
 	// their names.
 	Trunk string `json:"trunk,omitempty" doc:"Default: the account's trunks in the order of their names"`
@@ -95,15 +95,15 @@ type Menu struct {
 	Text string `json:"text" doc:"Up to 2000 characters"`
 	// Keys are the steps of each of 0 to 9, * and #.
 	Keys     map[string]Steps `json:"keys" doc:"Steps by key: 0 to 9, * and #. Menus may be nested up to 4 deep"`
-	TimeoutS int              `json:"timeout_s" doc:"Wait for a key after the text, 1 to 60. Default 5"`
-	Repeats  int              `json:"repeats" doc:"How many times the text is said, 1 to 10. Default 3"`
+	TimeoutS int              `json:"timeout_s" required:"false" doc:"Wait for a key after the text, 1 to 60. Default 5"`
+	Repeats  int              `json:"repeats" required:"false" doc:"How many times the text is said, 1 to 10. Default 3"`
 }
 
 // CallbackOffer offers to call back instead. The caller accepts by the key, and
 // the call is ended with his callback ordered; else it goes on.
 type CallbackOffer struct {
 	Text string `json:"text,omitempty" doc:"Up to 2000 characters; tell the key. Default: words of the server's own"`
-	Key  string `json:"key" doc:"0 to 9, * or #. Default 1"`
+	Key  string `json:"key" required:"false" doc:"0 to 9, * or #. Default 1"`
 	// Widget is whose settings the callback gets. A queue's offer may do
 	// without: the callback is the queue's then.
 	Widget string `json:"widget,omitempty" doc:"Whose settings the callback gets. Needed in a route; a queue's own callbacks keep the place in the queue"`

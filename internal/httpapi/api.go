@@ -46,6 +46,16 @@ type Store interface {
 	PutWidget(ctx context.Context, account string, w directory.Widget) (created bool, err error)
 	DeleteWidget(ctx context.Context, account, name string) error
 
+	Queues(ctx context.Context, account string) ([]directory.Queue, error)
+	Queue(ctx context.Context, account, name string) (directory.Queue, error)
+	PutQueue(ctx context.Context, account string, q directory.Queue) (created bool, err error)
+	DeleteQueue(ctx context.Context, account, name string) error
+
+	Routes(ctx context.Context, account string) ([]directory.Route, error)
+	Route(ctx context.Context, account, name string) (directory.Route, error)
+	PutRoute(ctx context.Context, account string, r directory.Route) (created bool, err error)
+	DeleteRoute(ctx context.Context, account, name string) error
+
 	LocationTree(ctx context.Context, account string) (*numbering.Tree, error)
 	PutLocation(ctx context.Context, account string, l numbering.Location) (created bool, err error)
 	DeleteLocation(ctx context.Context, account, id string) error
@@ -62,6 +72,10 @@ type Calls interface {
 	// CheckWidget is the widget as it may be stored. The error is an
 	// invalid.Error or a failure.
 	CheckWidget(ctx context.Context, account string, w directory.Widget) (directory.Widget, error)
+	// CheckQueue and CheckRoute are what CheckWidget is, but for what they name:
+	// that it exists, Store.PutQueue and Store.PutRoute see to.
+	CheckQueue(ctx context.Context, q directory.Queue) (directory.Queue, error)
+	CheckRoute(ctx context.Context, r directory.Route) (directory.Route, error)
 	Cancel(ctx context.Context, account, id string) error
 	CancelCall(ctx context.Context, account, callID string) error
 }
@@ -137,6 +151,8 @@ func New(c Config) *API {
 	a.trunks()
 	a.operators()
 	a.widgets()
+	a.queues()
+	a.routes()
 	a.locations()
 	a.deliveries()
 	a.health()
@@ -172,6 +188,8 @@ func (a *API) document() huma.Config {
 		{Name: "trunks", Description: "SIP routes to carriers and PBXes."},
 		{Name: "operators", Description: "People with an extension, whose phones register here."},
 		{Name: "widgets", Description: "The instruments that requests come through. What a packet leaves out is taken from the widget that it names, and what the widget leaves out from the server's defaults; the packet's `false` and 0 win, an empty text does not."},
+		{Name: "queues", Description: "Where callers wait until an operator is free."},
+		{Name: "routes", Description: "What is done with inbound calls: of the routes that match a call, the most specific one is taken, and its steps are done one after the other until one of them takes the call. What a queue or a route names must exist, and cannot be removed while it is named (409)."},
 		{Name: "caller id", Description: "Which number either end of a callback is shown, by location. A location that ships is changed by a PUT of what is to differ, under its id; DELETE puts it back."},
 		{Name: "deliveries", Description: "What the backends named in packets are told."},
 		{Name: "server", Description: "Its health."},

@@ -440,6 +440,8 @@ func TestBadTrunksAndOperators(t *testing.T) {
 		{"/api/v1/operators/1x", map[string]any{}, "extension"},
 		{"/api/v1/operators/102", map[string]any{"paused": "no"}, "paused"},
 		{"/api/v1/operators/102", map[string]any{"phones": "1"}, "phones"},
+		{"/api/v1/operators/102", map[string]any{"outbound": "world"}, "outbound"},
+		{"/api/v1/operators/102", map[string]any{"trunks": []string{"main", "nowhere"}}, "trunks[1]"},
 	} {
 		t.Run(fmt.Sprint(test.path, test.body), func(t *testing.T) {
 			p := mustBeProblem(t, s.Do("PUT", test.path, test.body), http.StatusUnprocessableEntity)
@@ -470,7 +472,7 @@ func TestOperators(t *testing.T) {
 	s := httpapitest.New(t, httpapitest.Options{})
 	var v map[string]any
 	s.Do("GET", "/api/v1/operators/101", nil).Into(t, &v)
-	want := map[string]any{"extension": "101", "name": "Анна", "password_set": true, "state": "NOT_INUSE", "contacts": []any{"192.0.2.7:5062"}}
+	want := map[string]any{"extension": "101", "name": "Анна", "password_set": true, "state": "NOT_INUSE", "contacts": []any{"192.0.2.7:5062"}, "outbound": "home"}
 	if diff := cmp.Diff(want, v); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -132,7 +132,7 @@ func register[T, View any](a *API, k kind[T, View]) {
 	})
 	content.publish(a.api, update)
 
-	remove := op(http.MethodDelete, item, "delete-"+k.one, "Remove", access.Admin, http.StatusNotFound)
+	remove := op(http.MethodDelete, item, "delete-"+k.one, "Remove", access.Admin, http.StatusNotFound, http.StatusConflict)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(a.api, remove, func(ctx context.Context, in *NameInput) (*struct{}, error) {
 		a.changing.Lock()

@@ -30,11 +30,14 @@ const storeRetry = 2 * time.Second
 func (a *API) problem(ctx context.Context, err error) error {
 	var fields invalid.Error
 	var status huma.StatusError
+	var referenced *store.ReferencedError
 	switch {
 	case errors.As(err, &status):
 		return err
 	case errors.As(err, &fields):
 		return invalidBody(fields)
+	case errors.As(err, &referenced):
+		return huma.Error409Conflict(referenced.Error() + ": take it out there first")
 	case errors.Is(err, store.ErrNotFound):
 		return huma.Error404NotFound("there is no such thing, or it is not yours")
 	case errors.Is(err, dispatch.ErrDraining):

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"cmp"
+
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
@@ -56,6 +58,7 @@ func (a *API) operators() {
 		},
 		show: func(o directory.Operator) operatorView {
 			v := operatorView{Operator: o, PasswordSet: o.Password != "", State: a.c.Phones.DeviceState(o.Extension), Contacts: a.c.Phones.Contacts(o.Extension)}
+			v.Outbound = cmp.Or(v.Outbound, directory.OutboundHome)
 			if v.Contacts == nil {
 				v.Contacts = []string{}
 			}
