@@ -161,8 +161,8 @@ func anchors(text string) map[string]bool {
 	return all
 }
 
-// The page of Callback v.11 names tests that exist.
-func TestTheTestsOfCallbackV11Exist(t *testing.T) {
+// The pages that go through a source sentence by sentence name tests that exist.
+func TestTheTestsOfEachSentenceExist(t *testing.T) {
 	exist := make(map[string]bool)
 	err := filepath.WalkDir("../internal", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -177,13 +177,15 @@ func TestTheTestsOfCallbackV11Exist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(page(t, "callback-v11.md"), -1)
-	if len(named) < 40 {
-		t.Errorf("only %d tests are named", len(named))
-	}
-	for _, m := range named {
-		if !exist[m[1]] {
-			t.Errorf("there is no test %s", m[1])
+	for name, least := range map[string]int{"callback-v11.md": 40, "responsible.md": 5} {
+		named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(page(t, name), -1)
+		if len(named) < least {
+			t.Errorf("%s names only %d tests", name, len(named))
+		}
+		for _, m := range named {
+			if !exist[m[1]] {
+				t.Errorf("%s: there is no test %s", name, m[1])
+			}
 		}
 	}
 }

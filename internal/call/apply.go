@@ -44,6 +44,7 @@ func (c *Call) Apply(e Event) {
 			c.RecordingS = e.DurationS
 		}
 	}
+	c.contact(e)
 }
 
 func (c *Call) answered(e Event) {

@@ -72,6 +72,7 @@ type Call struct {
 	LastSeq                       int64   // of the newest event applied
 
 	operators map[string]string // leg → operator or number, of answered legs
+	parties   parties
 }
 
 // NewID makes an identifier for a call or a request: unique, and ordered by

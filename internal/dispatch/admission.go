@@ -68,6 +68,10 @@ func judge(n *store.NewCallback, ordered callback.Packet, now time.Time) {
 	}
 }
 
+// talkedTo finds who talked to the client last, however long ago. The managers
+// of a widget may be outside.
+var talkedTo = call.ResponsibleRule{Window: call.Ever, Outcomes: []call.ContactOutcome{call.ContactAnswered}, Outside: true}
+
 // responsible is who is to be called before the other managers: who talked to
 // the client last, if the widget wants that (responsible_first).
 func (s *Service) responsible(ctx context.Context, n *store.NewCallback) (string, error) {
@@ -75,11 +79,11 @@ func (s *Service) responsible(ctx context.Context, n *store.NewCallback) (string
 		return "", nil
 	}
 	client, _ := n.Packet.ClientNumber()
-	who, err := s.config.Store.TalkedTo(ctx, n.Account, client)
+	who, err := s.config.Store.Responsible(ctx, n.Account, client, talkedTo)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return who, nil
+	return who.Operator, nil
 }
 
 // startWithin is how long after its last event an order may be taken up by a

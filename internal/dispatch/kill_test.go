@@ -298,6 +298,15 @@ func sound(t *testing.T, dir, accepted string) (attempts int) {
 	if planned {
 		t.Error("a planned attempt is lost")
 	}
+	for policy, of := range map[call.Policy]callback.Attempt{call.PolicyFirst: r.Attempts[0], call.PolicyLast: r.Attempts[len(r.Attempts)-1]} {
+		who, err := s.Responsible(t.Context(), mine, "+79161234567", call.ResponsibleRule{Policy: policy})
+		if err != nil || who.Operator != "101" || who.CallID != of.CallID {
+			t.Errorf("%s is responsible: %+v, %v; want 101 by %s", policy, who, err, of.CallID)
+		}
+		if talked := who.Outcome == call.ContactAnswered; talked != (of.Status == call.Completed) {
+			t.Errorf("the contact of a call that ended as %s is %s", of.Status, who.Outcome)
+		}
+	}
 	dials, err := os.ReadFile(filepath.Join(dir, dialsFile))
 	if err != nil {
 		t.Fatal(err)

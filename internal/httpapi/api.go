@@ -30,6 +30,8 @@ type Store interface {
 	Call(ctx context.Context, account, id string) (call.Call, error)
 	Calls(ctx context.Context, account string, page store.Page, filter store.CallFilter) ([]call.Call, string, error)
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
+	// Responsible is who is responsible for the client with that number.
+	Responsible(ctx context.Context, account, number string, rule call.ResponsibleRule) (call.Responsible, error)
 
 	Trunks(ctx context.Context, account string) ([]directory.Trunk, error)
 	Trunk(ctx context.Context, account, name string) (directory.Trunk, error)
@@ -146,6 +148,7 @@ func New(c Config) *API {
 	a.callbacks()
 	a.v11()
 	a.calls()
+	a.responsible()
 	a.events()
 	a.recordings()
 	a.trunks()

@@ -237,6 +237,7 @@ func TestNobodyComesInWithoutAKey(t *testing.T) {
 		{"PUT", "/api/v1/locations/ru", access.Admin},
 		{"DELETE", "/api/v1/locations/ru", access.Admin},
 		{"GET", "/api/v1/caller-id?manager=%2B74951234567&client=%2B79161234567", access.Read},
+		{"GET", "/api/v1/responsible?number=9161234567", access.Read},
 		{"GET", "/api/v1/events", access.Read},
 	} {
 		t.Run(door.method+" "+door.path, func(t *testing.T) {

@@ -73,21 +73,6 @@ func admit(ctx context.Context, tx *Tx, n NewCallback, client string, now time.T
 	return a, err
 }
 
-const talkedToSQL = `
-	SELECT responsible FROM calls
-	WHERE account_id = $1 AND client = $2 AND joined_at IS NOT NULL AND responsible <> ''
-	ORDER BY started_at DESC, id DESC LIMIT 1`
-
-// TalkedTo is who talked to the client last: an operator's extension or the
-// number of a manager outside; "" if nobody has.
-func (s *Store) TalkedTo(ctx context.Context, account, client string) (who string, err error) {
-	err = s.reader.QueryRowContext(ctx, talkedToSQL, account, text(client)).Scan(&who)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	return who, err
-}
-
 const openForSQL = `
 	SELECT k.id, (SELECT c.id FROM calls c WHERE c.callback_id = k.id ORDER BY c.attempt DESC LIMIT 1), k.next_attempt_at
 	FROM callbacks k

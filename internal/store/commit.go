@@ -142,13 +142,15 @@ type groupWrite struct {
 	refused int     // after an error: the event that it refused, or -1
 	results []error // of the changes that somebody waits for
 	touched map[string]*call.Call
+	began   map[string]int64 // LastSeq of the touched calls as they were stored before
 }
 
 func (w *groupWrite) store() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
 	w.late = nil
-	w.refused, w.results, w.touched = -1, make([]error, len(w.group)), make(map[string]*call.Call)
+	w.refused, w.results = -1, make([]error, len(w.group))
+	w.touched, w.began = make(map[string]*call.Call), make(map[string]int64)
 	err := w.journal.store.transact(ctx, func(ctx context.Context, tx *Tx) error {
 		for i := range w.group {
 			if err := w.one(ctx, tx, i); err != nil {
@@ -158,8 +160,11 @@ func (w *groupWrite) store() error {
 		if len(w.group) == 0 {
 			return w.journal.store.beat(ctx, tx)
 		}
-		for _, l := range w.touched {
+		for id, l := range w.touched {
 			if err := saveCall(ctx, tx, *l, w.journal.store.node); err != nil {
+				return err
+			}
+			if err := saveContacts(ctx, tx, *l, w.began[id]); err != nil {
 				return err
 			}
 		}
@@ -263,7 +268,9 @@ func (w *groupWrite) call(ctx context.Context, tx *Tx, e call.Event) (*call.Call
 		l = &c
 		w.journal.live[e.CallID] = l
 	}
-	w.touched[e.CallID] = l
+	if w.touched[e.CallID] == nil {
+		w.touched[e.CallID], w.began[e.CallID] = l, l.LastSeq
+	}
 	return l, nil
 }
 

@@ -27,10 +27,9 @@ func TestListsReadOneIndexAndSortNothing(t *testing.T) {
 		strings.NewReplacer("$1", "1", "$2", "100").Replace(dueSQL):                                                                        "callbacks_due",
 		`SELECT id FROM callbacks WHERE account_id = 'a' ORDER BY created_at DESC, id DESC LIMIT 50`:                                       "callbacks_newest",
 		`SELECT id FROM callbacks WHERE account_id = 'a' AND state = 's' ORDER BY created_at DESC, id DESC LIMIT 50`:                       "callbacks_in_state",
-		inline(talkedToSQL, "'a'", "'c'"):                            "calls_of_client",
-		inline(openForSQL, "'a'", "'w'", "'c'"):                      "callbacks_of_client",
-		inline(rateSQL("client"), "'a'", "'w'", "'c'", "1", "2"):     "callbacks_of_client",
-		inline(rateSQL("client_ip"), "'a'", "'w'", "'ip'", "1", "2"): "callbacks_of_address",
+		inline(openForSQL, "'a'", "'w'", "'c'"):                                                                                            "callbacks_of_client",
+		inline(rateSQL("client"), "'a'", "'w'", "'c'", "1", "2"):                                                                           "callbacks_of_client",
+		inline(rateSQL("client_ip"), "'a'", "'w'", "'ip'", "1", "2"):                                                                       "callbacks_of_address",
 	} {
 		plan := explain(t, s, query)
 		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN c") {

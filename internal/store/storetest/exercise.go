@@ -103,6 +103,10 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"what ends recalls", exerciseWhatEndsRecalls},
 		{"a first attempt that waits", exerciseWaiting},
 		{"callbacks are listed newest first, page by page", exerciseCallbackList},
+		{"the responsible manager", exerciseResponsible},
+		{"operators who are gone are not responsible", exerciseGoneOperators},
+		{"rules of responsibility that make no sense", exerciseWrongRules},
+		{"operators rung at the same moment", exerciseSameMoment},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
