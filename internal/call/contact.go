@@ -29,7 +29,8 @@ type Contact struct {
 	// Outside tells that Operator is a number.
 	Outside bool
 	// At is when he picked up, or came back to the client after another had;
-	// if he did not pick up, when he was last rung.
+	// if he did not pick up, when he was last rung. Who calls out in vain has
+	// picked up when he called.
 	At time.Time
 	// Outcome is what became of his own phone on a call that came in. On a
 	// callback and on a call out, where his answer is not the client's, it is
@@ -74,6 +75,10 @@ type partyLeg struct {
 func (c *Call) contact(e Event) {
 	p := &c.parties
 	switch e.Type {
+	case Arrived: // who calls out has picked up before anybody else
+		if p.answered(e); e.Role == Client {
+			return
+		}
 	case Dialing:
 		p.dialing(e)
 	case Progress, Ringing:
@@ -156,7 +161,9 @@ func (p *parties) dialing(e Event) {
 func (p *parties) answered(e Event) {
 	switch one := p.leg(e).party; {
 	case e.Role == Client:
-		p.client = ContactAnswered
+		if e.Type == Answered {
+			p.client = ContactAnswered
+		}
 	case one != nil:
 		one.at, one.rung, one.pickedUp, p.pickedUp = e.At, ContactAnswered, true, true
 	}

@@ -34,6 +34,10 @@ func picksUp(leg, operator string) call.Event {
 	return call.Event{Type: call.Answered, Leg: leg, Role: call.Operator, Operator: operator}
 }
 
+func callsOut(leg, operator string) call.Event {
+	return call.Event{Type: call.Arrived, Leg: leg, Role: call.Operator, Operator: operator, Number: operator}
+}
+
 func alerts(leg string) call.Event  { return call.Event{Type: call.Ringing, Leg: leg, SIPCode: 180} }
 func givenUp(leg string) call.Event { return call.Event{Type: call.DialCancelled, Leg: leg} }
 func fails(leg string, code int) call.Event {
@@ -45,6 +49,7 @@ func joins(leg, other string) call.Event {
 }
 
 var (
+	clientArrives = call.Event{Type: call.Arrived, Leg: "c1", Role: call.Client, Number: "+79161234567", Trunk: "carrier"}
 	clientRings   = call.Event{Type: call.Dialing, Leg: "c1", Role: call.Client, Number: "+79161234567"}
 	clientAnswers = call.Event{Type: call.Answered, Leg: "c1", Role: call.Client, Number: "+79161234567"}
 	ends          = call.Event{Type: call.Ended, Status: &call.Completed}
@@ -70,7 +75,7 @@ func TestAnOperatorHasOneContactOnACallWithWhatBecameOfIt(t *testing.T) {
 		want      []call.Contact
 	}{
 		{"nobody was rung", call.Inbound, []call.Event{ends}, nil},
-		{"he answers", call.Inbound, []call.Event{clientAnswers, rings("o1", "101"), picksUp("o1", "101"), joins("o1", "c1"), ends}, []call.Contact{contact("101", 3, answered)}},
+		{"he answers", call.Inbound, []call.Event{clientArrives, rings("o1", "101"), picksUp("o1", "101"), clientAnswers, joins("o1", "c1"), ends}, []call.Contact{contact("101", 3, answered)}},
 		{"he still rings", call.Inbound, []call.Event{rings("o1", "101"), alerts("o1")}, nil},
 		{"he does not answer", call.Inbound, []call.Event{rings("o1", "101"), alerts("o1"), fails("o1", 408)}, []call.Contact{contact("101", 1, noAnswer)}},
 		{"the client leaves while he rings", call.Inbound, []call.Event{rings("o1", "101"), givenUp("o1"), ends}, []call.Contact{contact("101", 1, noAnswer)}},
@@ -125,10 +130,18 @@ func TestAnOperatorHasOneContactOnACallWithWhatBecameOfIt(t *testing.T) {
 		{"a callback: the client's trunk fails, the next one reaches him", call.Callback, []call.Event{rings("m1", "101"), picksUp("m1", "101"), clientRings, fails("c1", 503), clientRings, clientAnswers, ends}, []call.Contact{contact("101", 2, answered)}},
 		{"a callback: the manager cancels before the client rings", call.Callback, []call.Event{rings("m1", "101"), picksUp("m1", "101"), ends}, []call.Contact{contact("101", 2, noAnswer)}},
 		{"a callback: the server died while the client rang", call.Callback, []call.Event{rings("m1", "101"), picksUp("m1", "101"), clientRings, killed}, []call.Contact{contact("101", 2, noAnswer)}},
-		{"a call out: the client answers", call.Outbound, []call.Event{picksUp("o1", "101"), clientRings, clientAnswers, joins("o1", "c1"), ends}, []call.Contact{contact("101", 1, answered)}},
-		{"a call out: the client does not answer", call.Outbound, []call.Event{picksUp("o1", "101"), clientRings, alerts("c1"), fails("c1", 408), ends}, []call.Contact{contact("101", 1, noAnswer)}},
-		{"a call out: no such number", call.Outbound, []call.Event{picksUp("o1", "101"), clientRings, fails("c1", 404), ends}, []call.Contact{contact("101", 1, failed)}},
-		{"operators among themselves", call.Internal, []call.Event{picksUp("o1", "101"), rings("o2", "102"), picksUp("o2", "102"), ends}, nil},
+		{"a call out: the client answers", call.Outbound, []call.Event{callsOut("o1", "101"), clientRings, clientAnswers, picksUp("o1", "101"), joins("o1", "c1"), ends}, []call.Contact{contact("101", 4, answered)}},
+		{"a call out: it has just begun", call.Outbound, []call.Event{callsOut("o1", "101"), clientRings}, []call.Contact{contact("101", 1, noAnswer)}},
+		{"a call out: the client does not answer", call.Outbound, []call.Event{callsOut("o1", "101"), clientRings, alerts("c1"), fails("c1", 408), ends}, []call.Contact{contact("101", 1, noAnswer)}},
+		{"a call out: the client is busy", call.Outbound, []call.Event{callsOut("o1", "101"), clientRings, fails("c1", 486), ends}, []call.Contact{contact("101", 1, busy)}},
+		{"a call out: the operator gives up", call.Outbound, []call.Event{callsOut("o1", "101"), clientRings, givenUp("c1"), ends}, []call.Contact{contact("101", 1, noAnswer)}},
+		{"a call out: no such number", call.Outbound, []call.Event{callsOut("o1", "101"), clientRings, fails("c1", 404), ends}, []call.Contact{contact("101", 1, failed)}},
+		{
+			"a call out, transferred", call.Outbound,
+			[]call.Event{callsOut("o1", "101"), clientRings, clientAnswers, picksUp("o1", "101"), joins("o1", "c1"), rings("o2", "102"), picksUp("o2", "102"), joins("o2", "c1"), ends},
+			[]call.Contact{contact("101", 4, answered), contact("102", 7, answered)},
+		},
+		{"operators among themselves", call.Internal, []call.Event{callsOut("o1", "101"), rings("o2", "102"), picksUp("o2", "102"), ends}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,7 +165,7 @@ func TestContactsThatChangedAreKnownByTheirSeq(t *testing.T) {
 		for seq := int64(2); seq <= last; seq++ {
 			e := call.Event{
 				Seq: seq, At: second(int(seq)), Leg: rapid.SampledFrom(legs).Draw(t, "leg"), Other: rapid.SampledFrom(legs).Draw(t, "other"),
-				Type:     rapid.SampledFrom([]call.Type{call.Dialing, call.Ringing, call.Answered, call.DialFailed, call.DialCancelled, call.Joined, call.LegEnded}).Draw(t, "type"),
+				Type:     rapid.SampledFrom([]call.Type{call.Dialing, call.Ringing, call.Arrived, call.Answered, call.DialFailed, call.DialCancelled, call.Joined, call.LegEnded}).Draw(t, "type"),
 				SIPCode:  rapid.SampledFrom([]int{0, 408, 480, 486, 503}).Draw(t, "code"),
 				Operator: rapid.SampledFrom([]string{"101", "102", "103"}).Draw(t, "operator"),
 				Role:     call.Operator,

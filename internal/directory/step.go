@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/invalid"
 )
 
@@ -46,15 +47,15 @@ type Responsible struct {
 
 // Whose the caller is: see Responsible.Policy.
 const (
-	ResponsibleLast  = "last"
-	ResponsibleFirst = "first"
+	ResponsibleLast  = string(call.PolicyLast)
+	ResponsibleFirst = string(call.PolicyFirst)
 )
 
 // What became of the calls that tell who is responsible.
 const (
-	OutcomeAnswered = "answered"
-	OutcomeNoAnswer = "no_answer"
-	OutcomeBusy     = "busy"
+	OutcomeAnswered = string(call.ContactAnswered)
+	OutcomeNoAnswer = string(call.ContactNoAnswer)
+	OutcomeBusy     = string(call.ContactBusy)
 )
 
 // ToQueue lets the caller wait in a queue. In JSON a name alone is enough.

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,7 +106,8 @@ func exerciseResponsible(t *testing.T, s *store.Store) {
 	c.is(client, everFirst, "103", ancient)
 
 	// The newest call counts, or the oldest; who called whom does not matter.
-	called := c.call(Mine, client, call.Outbound, 3*time.Hour, picksUp("o1", "101"), clientRings, clientAnswers)
+	callsOut := call.Event{Type: call.Arrived, Leg: "o1", Role: call.Operator, Operator: "101", Number: "101"}
+	called := c.call(Mine, client, call.Outbound, 3*time.Hour, callsOut, clientRings, clientAnswers)
 	c.is(client, last, "101", called)
 	wasCalled := c.talks("102", 2*time.Hour)
 	r = c.is(client, last, "102", wasCalled)
@@ -169,6 +172,28 @@ func exerciseResponsible(t *testing.T, s *store.Store) {
 	out := c.call(Mine, client, call.Callback, 5*time.Minute, mobile, clientRings, clientAnswers)
 	c.is(client, last, "102", lost)
 	c.is(client, wideOpen, "+74951112233", out)
+}
+
+// exerciseResponsibleStep: what a route's step asks for.
+func exerciseResponsibleStep(t *testing.T, s *store.Store) {
+	c := newContacts(t, s, "101", "102")
+	c.talks("101", 3*time.Hour)
+	c.talks("102", time.Hour)
+	c.call(Mine, client, call.Inbound, time.Minute, rings("o1", "101"), refuses("o1", 486))
+	for _, tt := range []struct{ step, extension, why string }{
+		{`{}`, "101", "101 has the last contact with the client: inbound, busy at "},
+		{`{"outcomes": ["answered"]}`, "102", "102 has the last contact with the client: inbound, answered at "},
+		{`{"policy": "first"}`, "101", "101 has the first contact with the client: inbound, answered at "},
+		{`{"policy": "first", "outcomes": ["answered"], "window": "2h"}`, "102", ""},
+		{`{"window": "30s"}`, "", "no operator has been in touch with the client within 30s"},
+	} {
+		var step directory.Responsible
+		fails(t, json.Unmarshal([]byte(tt.step), &step), nil)
+		extension, why, err := s.ResponsibleFor(t.Context(), Mine, client, step)
+		if err != nil || extension != tt.extension || !strings.HasPrefix(why, tt.why) || why == "" {
+			t.Errorf("%s: %s, %s, %v", tt.step, extension, why, err)
+		}
+	}
 }
 
 func exerciseGoneOperators(t *testing.T, s *store.Store) {

@@ -104,6 +104,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"a first attempt that waits", exerciseWaiting},
 		{"callbacks are listed newest first, page by page", exerciseCallbackList},
 		{"the responsible manager", exerciseResponsible},
+		{"the responsible manager as a step of a route", exerciseResponsibleStep},
 		{"operators who are gone are not responsible", exerciseGoneOperators},
 		{"rules of responsibility that make no sense", exerciseWrongRules},
 		{"operators rung at the same moment", exerciseSameMoment},
