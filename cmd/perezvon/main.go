@@ -22,6 +22,7 @@ type commands struct {
 	Phone   phoneCmd   `cmd:"" help:"A small softphone: register, call, answer, speak, press keys, record."`
 	Bench   benchCmd   `cmd:"" help:"Measure a server from outside."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+	Try     tryCmd     `cmd:"" hidden:"" help:"Play a scene of a dry run; the server does so itself."`
 }
 
 func main() {

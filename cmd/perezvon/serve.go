@@ -20,6 +20,7 @@ import (
 	"github.com/perezvon/perezvon/internal/console"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dispatch"
+	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/httpapi"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/jobs"
@@ -72,10 +73,14 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	services := scenario.Services{
 		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Logger: log,
 	}
+	self, err := dryrun.Self()
+	if err != nil {
+		return err
+	}
 	calls := dispatch.New(dispatch.Config{
 		Store:  db,
 		Runner: &scenario.Callbacks{Services: services},
-		Speech: library, Region: c.Region, Allow: c.OutboundAllow, Logger: log,
+		Speech: library, Trials: dryrun.NewProcess(self, "try"), Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})
 	signer, err := access.OpenSigner(c.Data)
 	if err != nil {

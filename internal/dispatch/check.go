@@ -18,6 +18,20 @@ import (
 // its widget's settings, then those that need to know what the administrator has
 // set. The result is the packet as the scenario will read it.
 func (s *Service) check(ctx context.Context, account string, p callback.Packet, w *directory.Widget) (callback.Packet, error) {
+	var bad invalid.Error
+	p, err := s.checkRoutes(ctx, &bad, account, p, w)
+	if err != nil {
+		return p, err
+	}
+	if err := s.checkTexts(ctx, &bad, p); err != nil {
+		return p, err
+	}
+	return p, bad.Err()
+}
+
+// checkRoutes is check without the texts. What the administrator has not set is
+// added to bad.
+func (s *Service) checkRoutes(ctx context.Context, bad *invalid.Error, account string, p callback.Packet, w *directory.Widget) (callback.Packet, error) {
 	if w != nil {
 		p = w.Apply(p)
 	}
@@ -25,18 +39,11 @@ func (s *Service) check(ctx context.Context, account string, p callback.Packet, 
 	if err != nil {
 		return p, err
 	}
-	var bad invalid.Error
-	outside, err := s.checkManagers(ctx, &bad, account, p.Managers)
+	outside, err := s.checkManagers(ctx, bad, account, p.Managers)
 	if err != nil {
 		return p, err
 	}
-	if err := s.checkTrunks(ctx, &bad, account, &p, outside); err != nil {
-		return p, err
-	}
-	if err := s.checkTexts(ctx, &bad, p); err != nil {
-		return p, err
-	}
-	return p, bad.Err()
+	return p, s.checkTrunks(ctx, bad, account, &p, outside)
 }
 
 // checkManagers finds managers that nobody could call. outside tells that one

@@ -57,9 +57,13 @@ type Board interface {
 	Run(ctx context.Context, a scenario.Arrival) call.Status
 }
 
-// Speech tells whether a text could be spoken: speech.Library.
+// Speech tells whether a text could be spoken, and how long it takes:
+// speech.Library.
 type Speech interface {
 	Check(ctx context.Context, v speech.Voice, text string) error
+	// Length is how long the text takes to say, without speaking it; false: it
+	// is an estimate.
+	Length(ctx context.Context, v speech.Voice, text string) (d time.Duration, known bool)
 }
 
 // Config is what a Service needs.
@@ -71,6 +75,8 @@ type Config struct {
 	Runner Runner
 	Board  Board // nil: calls that come are refused
 	Speech Speech
+	// Trials play what Try is asked for. Nil: there is no Try.
+	Trials Trials
 	// Region is whose spelling of numbers is understood (ISO 3166). Default RU.
 	Region string
 	// Allow lists private networks that URLs of packets may point into.

@@ -79,6 +79,11 @@ func (voice) Check(_ context.Context, v speech.Voice, text string) error {
 	return nil
 }
 
+// Length is a second, known of texts in capitals.
+func (voice) Length(_ context.Context, _ speech.Voice, text string) (time.Duration, bool) {
+	return time.Second, text == strings.ToUpper(text)
+}
+
 // bench is a store with a trunk and an operator, and a service on it.
 type bench struct {
 	store   *store.Store

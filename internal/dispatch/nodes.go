@@ -15,8 +15,8 @@ type Node struct {
 }
 
 // Nodes are the media nodes that this process drives. It is asked once for each
-// attempt, when the attempt begins, and may be asked from any goroutine
-// (docs/decisions/0009-media-nodes.md).
+// attempt, when the attempt begins, and for each trial, and may be asked from any
+// goroutine (docs/decisions/0009-media-nodes.md).
 type Nodes interface {
 	// Nearest is the node that is to serve a client at that address, and why, in
 	// words for the timeline. client is the packet's client_ip; it is not valid

@@ -135,6 +135,9 @@ func opening(w directory.Widget, now time.Time) (next time.Time, closed bool) {
 	return next, true
 }
 
+// asPlanned is noted where a first attempt has waited.
+const asPlanned = "begun as planned"
+
 // begun makes a planned attempt a call and starts it.
 func (s *Service) begun(r store.Recall) (store.Order, error) {
 	id := cmp.Or(r.CallID, call.NewID())
@@ -152,7 +155,7 @@ func (s *Service) begun(r store.Recall) (store.Order, error) {
 		return o, err
 	}
 	if r.CallID != "" {
-		s.config.Store.Journal().Append(call.Event{CallID: id, Type: call.Note, Reason: "begun as planned"})
+		s.config.Store.Journal().Append(call.Event{CallID: id, Type: call.Note, Reason: asPlanned})
 	}
 	s.start(a, attemptOf(o))
 	return o, nil

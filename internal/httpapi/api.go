@@ -16,6 +16,7 @@ import (
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dispatch"
+	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/numbering"
 	"github.com/perezvon/perezvon/internal/store"
@@ -78,6 +79,10 @@ type Calls interface {
 	// that it exists, Store.PutQueue and Store.PutRoute see to.
 	CheckQueue(ctx context.Context, q directory.Queue) (directory.Queue, error)
 	CheckRoute(ctx context.Context, r directory.Route) (directory.Route, error)
+	// Try is Accept without a call: what would become of the order. The error is
+	// an invalid.Error, store.ErrNotFound (of the widget), dryrun.ErrBusy, or a
+	// failure.
+	Try(ctx context.Context, account, widget string, o dryrun.Order) (dispatch.Trial, error)
 	Cancel(ctx context.Context, account, id string) error
 	CancelCall(ctx context.Context, account, callID string) error
 }
@@ -156,6 +161,7 @@ func New(c Config) *API {
 	a.widgets()
 	a.queues()
 	a.routes()
+	a.try()
 	a.locations()
 	a.deliveries()
 	a.health()

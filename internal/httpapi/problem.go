@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/perezvon/perezvon/internal/dispatch"
+	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/invalid"
 	"github.com/perezvon/perezvon/internal/store"
@@ -50,6 +51,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 	case errors.Is(err, dispatch.ErrKeyReused):
 		return huma.Error422UnprocessableEntity("the Idempotency-Key was used for another request",
 			&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: "was used with another body; take a new key"})
+	case errors.Is(err, dryrun.ErrBusy):
+		return retryLater(huma.Error503ServiceUnavailable(err.Error()), storeRetry)
 	case errors.Is(err, access.ErrTooMany):
 		return retryLater(huma.Error429TooManyRequests(err.Error()), access.RetryAfter)
 	case errors.Is(err, access.ErrUnknownKey), errors.Is(err, access.ErrNoKey):

@@ -26,6 +26,16 @@ func (e Error) Error() string {
 // Add notes one more fault.
 func (e *Error) Add(path, message string) { *e = append(*e, Field{path, message}) }
 
+// Within is e with the fields as an outer input has them, where the one they
+// are of is its field outer: "client" is "packet.client".
+func (e Error) Within(outer string) Error {
+	moved := make(Error, len(e))
+	for i, f := range e {
+		moved[i] = Field{Path: strings.TrimSuffix(outer+"."+f.Path, "."), Message: f.Message}
+	}
+	return moved
+}
+
 // Err is e as an error, nil if nothing is wrong.
 func (e Error) Err() error {
 	if len(e) == 0 {

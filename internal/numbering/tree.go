@@ -160,6 +160,20 @@ func (t *Tree) Locations() []Listed {
 	return all
 }
 
+// Own are the administrator's own, by id, as NewTree was given them.
+func (t *Tree) Own() []Location {
+	if t == nil {
+		return nil
+	}
+	var own []Location
+	for _, n := range t.sorted() {
+		if n.own != nil {
+			own = append(own, *n.own)
+		}
+	}
+	return own
+}
+
 // Location is the one with the id.
 func (t *Tree) Location(id string) (Listed, bool) {
 	if t == nil || t.nodes[id] == nil {

@@ -150,7 +150,18 @@ func TestATreeWithoutWhatShips(t *testing.T) {
 		t.Errorf("%q, %q", c.TowardManager, c.TowardClient)
 	}
 	var none *Tree
-	if _, ok := none.Location("ru"); ok || none.Locations() != nil {
+	if _, ok := none.Location("ru"); ok || none.Locations() != nil || none.Own() != nil {
 		t.Error("no tree has locations")
+	}
+}
+
+func TestATreeIsMadeAgainOfItsOwn(t *testing.T) {
+	own := []Location{{ID: "kz", Number: kazakhNumber}, {ID: "msk-1", Parent: "ru", Name: Name{EN: "Moscow"}, Prefixes: []string{"7495"}, Nearest: []string{}}, {ID: "ru", Number: russianNumber}}
+	tree, err := NewTree(Shipped(), own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(own, tree.Own()); d != "" {
+		t.Error(d)
 	}
 }

@@ -46,14 +46,26 @@ func admit(ctx context.Context, tx *Tx, n NewCallback, client string, now time.T
 	if err != nil {
 		return a, err
 	}
+	if a, err = consider(ctx, tx, n, client, now, turn); err != nil || a.joined.Joined {
+		return a, err
+	}
+	if n.RoundRobin && a.verdict.Status.IsZero() {
+		_, err = tx.ExecContext(ctx, `UPDATE widgets SET turn = turn + 1 WHERE account_id = $1 AND name = $2`, n.Account, n.Widget.Name)
+	}
+	return a, err
+}
+
+// consider is what admit would do at the widget's turn, without doing it.
+func consider(ctx context.Context, q querier, n NewCallback, client string, now time.Time, turn int64) (a admission, err error) {
+	a = admission{verdict: n.Verdict, packet: n.Packet}
 	if a.verdict.Status != call.NotAllowed {
 		var planned *Recall
-		if a.joined, planned, err = openFor(ctx, tx, n, client); err != nil {
+		if a.joined, planned, err = openFor(ctx, q, n, client); err != nil {
 			return a, err
 		}
 		if a.joined.Joined {
 			if planned != nil && a.verdict.Status.IsZero() && n.StartAt.IsZero() {
-				if a.verdict, err = overRate(ctx, tx, n, client, now); a.verdict.Status.IsZero() {
+				if a.verdict, err = overRate(ctx, q, n, client, now); a.verdict.Status.IsZero() {
 					a.now = planned
 				}
 			}
@@ -61,16 +73,40 @@ func admit(ctx context.Context, tx *Tx, n NewCallback, client string, now time.T
 		}
 	}
 	if a.verdict.Status.IsZero() {
-		if a.verdict, err = overRate(ctx, tx, n, client, now); err != nil {
+		if a.verdict, err = overRate(ctx, q, n, client, now); err != nil {
 			return a, err
 		}
 	}
 	if n.RoundRobin && a.verdict.Status.IsZero() {
 		a.packet.Managers = n.Packet.Managers.Turned(turn)
-		_, err = tx.ExecContext(ctx, `UPDATE widgets SET turn = turn + 1 WHERE account_id = $1 AND name = $2`, n.Account, n.Widget.Name)
 	}
 	a.packet.Managers = a.packet.Managers.First(n.First)
-	return a, err
+	return a, nil
+}
+
+// Foresee is what CreateCallback would answer to a request of its widget that
+// came at now; where it is Joined, Verdict and Packet are those given, and what
+// is planned has not been brought forward. Nothing is stored, and nothing
+// counts. ErrNotFound: the widget is gone.
+func (s *Store) Foresee(ctx context.Context, n NewCallback, now time.Time) (Answered, error) {
+	client, _ := n.Packet.ClientNumber()
+	var turn int64
+	err := s.reader.QueryRowContext(ctx, `SELECT turn FROM widgets WHERE account_id = $1 AND name = $2`, n.Account, n.Widget.Name).Scan(&turn)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Answered{}, ErrNotFound
+	}
+	if err != nil {
+		return Answered{}, err
+	}
+	a, err := consider(ctx, s.reader, n, client, now, turn)
+	if err != nil {
+		return Answered{}, err
+	}
+	if a.joined.Joined {
+		a.joined.Verdict, a.joined.Packet = n.Verdict, n.Packet
+		return a.joined, nil
+	}
+	return Answered{ID: n.ID, CallID: n.CallID, Verdict: a.verdict, Packet: a.packet}, nil
 }
 
 const openForSQL = `
@@ -81,9 +117,9 @@ const openForSQL = `
 
 // openFor is the widget's callback for that client that is not over yet, and
 // what is planned for it. One that is being cancelled is over.
-func openFor(ctx context.Context, tx *Tx, n NewCallback, client string) (a Answered, planned *Recall, err error) {
+func openFor(ctx context.Context, q querier, n NewCallback, client string) (a Answered, planned *Recall, err error) {
 	var next sql.NullInt64
-	err = tx.QueryRowContext(ctx, openForSQL, n.Account, n.Widget.Name, client).Scan(&a.ID, &a.CallID, &next)
+	err = q.QueryRowContext(ctx, openForSQL, n.Account, n.Widget.Name, client).Scan(&a.ID, &a.CallID, &next)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Answered{}, nil, nil
 	}
@@ -96,7 +132,7 @@ func openFor(ctx context.Context, tx *Tx, n NewCallback, client string) (a Answe
 	}
 	planned = &Recall{Account: n.Account, CallbackID: a.ID, Widget: n.Widget.Name, At: fromMS(next.Int64)}
 	var waits bool
-	err = tx.QueryRowContext(ctx, `SELECT ended_at IS NULL FROM calls WHERE id = $1`, a.CallID).Scan(&waits)
+	err = q.QueryRowContext(ctx, `SELECT ended_at IS NULL FROM calls WHERE id = $1`, a.CallID).Scan(&waits)
 	if waits {
 		planned.CallID = a.CallID
 	}
@@ -126,7 +162,7 @@ func (s *Store) bringForward(ctx context.Context, tx *Tx, n NewCallback, planned
 
 // overRate refuses the request if one of the widget's rates is used up. What
 // was refused, or joined without anything being made for it, does not count.
-func overRate(ctx context.Context, tx *Tx, n NewCallback, client string, now time.Time) (Verdict, error) {
+func overRate(ctx context.Context, q querier, n NewCallback, client string, now time.Time) (Verdict, error) {
 	for _, r := range []struct {
 		rate         *directory.Rate
 		column, from string
@@ -138,7 +174,7 @@ func overRate(ctx context.Context, tx *Tx, n NewCallback, client string, now tim
 			continue
 		}
 		var count int
-		err := tx.QueryRowContext(ctx, rateSQL(r.column), n.Account, n.Widget.Name, r.from,
+		err := q.QueryRowContext(ctx, rateSQL(r.column), n.Account, n.Widget.Name, r.from,
 			now.Add(-time.Duration(r.rate.Per)).UnixMilli(), r.rate.Count).Scan(&count)
 		if err != nil {
 			return Verdict{}, err

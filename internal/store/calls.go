@@ -203,6 +203,7 @@ func replay(ctx context.Context, tx *Tx, id string) (call.Call, error) {
 // querier is *sql.DB or *sql.Tx.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 func queryEvents(ctx context.Context, db querier, query string, args ...any) ([]call.Event, error) {

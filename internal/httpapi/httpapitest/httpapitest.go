@@ -52,6 +52,8 @@ type Server struct {
 // Options change a server before it starts.
 type Options struct {
 	MetricsAuth bool
+	// Trials play what is tried; nil: nobody may try.
+	Trials dispatch.Trials
 	// Register hangs more on the API's mux: the console.
 	Register func(*Server)
 }
@@ -66,7 +68,7 @@ func New(t *testing.T, o Options) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.check(s.Store.Close()) })
-	s.Dispatch = dispatch.New(dispatch.Config{Store: s.Store, Runner: s, Speech: anySpeech{}})
+	s.Dispatch = dispatch.New(dispatch.Config{Store: s.Store, Runner: s, Speech: anySpeech{}, Trials: o.Trials})
 	_, err = s.Store.PutTrunk(t.Context(), directory.DefaultAccount, directory.Trunk{Name: "main", Host: "sip.example.com", Username: "u", Password: "trunk-secret"})
 	s.check(err)
 	_, err = s.Store.PutOperator(t.Context(), directory.DefaultAccount, directory.Operator{Extension: "101", Name: "Анна", Password: "Operator-secret-1"})
@@ -342,6 +344,11 @@ func (b backends) RetryDelivery(ctx context.Context, account, id string) (store.
 type anySpeech struct{}
 
 func (anySpeech) Check(context.Context, speech.Voice, string) error { return nil }
+
+// Length implements dispatch.Speech.
+func (anySpeech) Length(context.Context, speech.Voice, string) (time.Duration, bool) {
+	return time.Second, true
+}
 
 // Phones implements httpapi.Phones: everything is well and idle.
 type Phones struct {

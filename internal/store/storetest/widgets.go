@@ -54,6 +54,27 @@ func through(t *testing.T, s *store.Store, w directory.Widget, client, address s
 	return n
 }
 
+// asForeseen creates the callback, which must come to what was foreseen, each
+// time: to foresee changes nothing.
+func asForeseen(t *testing.T, s *store.Store, n store.NewCallback) store.Answered {
+	t.Helper()
+	var foreseen [2]store.Answered
+	for i := range foreseen {
+		var err error
+		foreseen[i], err = s.Foresee(t.Context(), n, time.Now())
+		fails(t, err, nil)
+	}
+	a, err := s.CreateCallback(n)
+	fails(t, err, nil)
+	for _, f := range foreseen {
+		if a.Joined { // then they matter no more
+			f.Verdict, f.Packet = a.Verdict, a.Packet
+		}
+		same(t, a, f, nil)
+	}
+	return a
+}
+
 func exerciseRates(t *testing.T, s *store.Store) {
 	w := directory.Widget{
 		Name:           "site",
@@ -84,10 +105,7 @@ func exerciseRates(t *testing.T, s *store.Store) {
 		{w, "+79160000008", "", false},
 	} {
 		n := through(t, s, step.widget, step.client, step.address)
-		a, err := s.CreateCallback(n)
-		if err != nil {
-			t.Fatal(err)
-		}
+		a := asForeseen(t, s, n)
 		want := call.Status{}
 		if step.refused {
 			want = call.NotAllowed
@@ -106,7 +124,9 @@ func exerciseJoining(t *testing.T, s *store.Store) {
 	ask := func(widget directory.Widget, client, key string) store.Answered {
 		t.Helper()
 		n := through(t, s, widget, client, "")
-		n.Key = key
+		if n.Key = key; key == "" {
+			return asForeseen(t, s, n)
+		}
 		a, err := s.CreateCallback(n)
 		fails(t, err, nil)
 		return a
@@ -173,6 +193,8 @@ func exerciseJoining(t *testing.T, s *store.Store) {
 	gone := through(t, s, directory.Widget{Name: "gone"}, "+79161234567", "")
 	fails(t, s.DeleteWidget(t.Context(), Mine, "gone"), nil)
 	_, err := s.CreateCallback(gone)
+	fails(t, err, store.ErrNotFound)
+	_, err = s.Foresee(t.Context(), gone, time.Now())
 	fails(t, err, store.ErrNotFound)
 }
 
@@ -273,8 +295,8 @@ func exerciseTurns(t *testing.T, s *store.Store) {
 		n := through(t, s, w, fmt.Sprintf("+7916000000%d", i), "") // changing the widget does not change whose turn it is
 		n.RoundRobin = true
 		n.Packet.Managers = callback.Managers{{Number: "101"}, {Number: "102"}, {Number: "103"}}
-		a, err := s.CreateCallback(n)
-		same(t, want, a.Packet.Managers.String(), err)
+		a := asForeseen(t, s, n)
+		same(t, want, a.Packet.Managers.String(), nil)
 		r, err := s.Callback(t.Context(), Mine, n.ID)
 		same(t, want, r.Packet.Managers.String(), err)
 		joined, err := s.CreateCallback(n) // takes no turn
