@@ -103,6 +103,13 @@ type Info struct {
 	// Operator is the extension of the authenticated phone, if it is one of
 	// our operators' (never what the phone merely claims).
 	Operator string
+	// Replaces is the leg whose place the phone wants to take with its call
+	// (RFC 3891: it picks up what rings at a colleague's, or takes a call over),
+	// nil: none. It is any leg that the engine has, also one that still rings and
+	// that no Dial has returned: its name and Info.Call tell whose it is. Only
+	// authenticated operators may; whether this one may this is the scenario's
+	// affair, as is ending the leg (a Dial with ErrElsewhere).
+	Replaces Leg
 	// Trunk is the trunk the leg runs through, if any.
 	Trunk string
 	// Codec is what the leg speaks, NoCodec before the answer.

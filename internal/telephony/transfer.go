@@ -8,19 +8,27 @@ import (
 // Refer is a transfer that a phone asked for with a key of its own (RFC 3515):
 // it wants whom it talks to to be connected with somebody else.
 type Refer struct {
-	// To is the number in Refer-To, as the phone wrote it.
+	// To is the number in Refer-To, as the phone wrote it, of up to 128 bytes
+	// without control characters. It may be empty if Replaces is set.
 	To string
 	// Replaces is the phone's other leg, its consultation call, whose far party
-	// is to be connected (an attended transfer, RFC 3891); nil: a blind one.
+	// is to be connected (an attended transfer, RFC 3891); nil: a blind one. It
+	// is a leg of the same operator, perhaps one that nobody has answered yet,
+	// and may end at any time.
 	Replaces Leg
 	// Progress tells the phone how its transfer goes (RFC 3515 §2.4.5): 100 to
 	// 199 on the way, then one final status, after which nothing is said any
 	// more: 200 lets the phone hang up, any other gives it the call back. It
-	// does not wait.
+	// does not wait, and may be called after the leg has ended. A phone that
+	// hears nothing for three minutes is told 408.
 	Progress func(code int)
 }
 
-// Refers is the queue of transfers that a phone asked for.
+// Refers is the queue of transfers that a phone asked for. Many phones hang up
+// as soon as a blind transfer is accepted: the leg ends then as ever, and what
+// waits in its queue can be read afterwards (with Drain, or Next under a context
+// that has not ended with the leg). While a transfer has no final Progress the
+// phone is refused another.
 type Refers = Queue[Refer]
 
 // NewRefers makes an empty queue; it holds 4 transfers.

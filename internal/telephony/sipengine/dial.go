@@ -74,7 +74,8 @@ func (e *Engine) route(ctx context.Context, d telephony.Dial, r *race) *telephon
 		}
 		req.AppendHeader(from)
 		req.AppendHeader(&sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: userPart(d.Operator), Host: ip.String()}})
-		info := telephony.Info{From: d.CallerID, FromName: d.CallerName, To: d.Operator, Operator: d.Operator}
+		e.assert(req, d.ANI, ip.String())
+		info := telephony.Info{From: d.CallerID, FromName: d.CallerName, To: d.Operator, ANI: d.ANI, Operator: d.Operator}
 		a, err := e.attempt(r, req, h, info, operatorCodecs)
 		if err != nil {
 			return refuse(sip.StatusServiceUnavailable, "No media port", err)
@@ -128,9 +129,11 @@ func (e *Engine) attempt(r *race, req *sip.Request, h hop, info telephony.Info, 
 	req.AppendHeader(&callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: 1, MethodName: sip.INVITE})
 	req.AppendHeader(&sip.ContactHeader{Address: e.contact(req.From().Address.User, h)})
-	req.AppendHeader(sip.NewHeader("Allow", allow))
+	req.AppendHeader(sip.NewHeader("Allow", allowed(l.operator)))
 	l.offerTimer(req)
 	setSDP(req, l.offer())
+	l.ringing(dialogID{info.CallID, tag(req.From().Params), ""})
+	e.changes.tell(l.operator)
 	e.prepare(req, h)
 	return &attempt{e: e, leg: l, req: req}, nil
 }
@@ -204,14 +207,14 @@ func (r *race) run(ctx context.Context) (*leg, *telephony.DialError) {
 				ev.leg.end(&telephony.HangupError{Leg: ev.leg.id, By: whose(ev.failure), Code: ev.failure.Code, Q850: ev.failure.Q850, Reason: ev.failure.Reason})
 				worst = worse(worst, ev.failure)
 				if ev.failure.Code >= 600 {
-					cancel(errElsewhere) // RFC 3261 §16.7: a 6xx speaks for all phones
+					cancel(telephony.ErrElsewhere) // RFC 3261 §16.7: a 6xx speaks for all phones
 				}
 			case winner != nil:
 				ev.leg.Hangup(0) // it answered in the same moment
 			default:
 				winner = ev.leg
 				r.record(winner)
-				cancel(errElsewhere)
+				cancel(telephony.ErrElsewhere)
 			}
 		}
 	}
@@ -264,12 +267,12 @@ func (r *race) record(l *leg) {
 // own will before the network's (RFC 3261 §16.7: 6xx, then the rest), and a
 // busy phone before one that did not answer.
 func worse(a, b *telephony.DialError) *telephony.DialError {
-	if a == nil || errors.Is(a.Err, errElsewhere) {
+	if a == nil || errors.Is(a.Err, telephony.ErrElsewhere) {
 		return b
 	}
 	rank := func(err *telephony.DialError) int {
 		switch {
-		case errors.Is(err.Err, errElsewhere):
+		case errors.Is(err.Err, telephony.ErrElsewhere):
 			return 0
 		case err.Code >= 600:
 			return 5

@@ -7,8 +7,10 @@
 //
 // A reader who follows a call out begins with dial.go and invite.go; a call in
 // with serve.go, inbound.go and answer.go; what happens in a call that stands is in
-// indialog.go, reinvite.go, timer.go and bye.go; what outlives a killed process in
-// ledger.go and restart.go.
+// indialog.go, reinvite.go, timer.go and bye.go; a transfer that a phone asks for in
+// refer.go, a call it picks up in replaces.go; how phones see what others do in
+// states.go, subscribe.go and watch.go; what outlives a killed process in ledger.go
+// and restart.go.
 package sipengine
 
 import (
@@ -62,6 +64,9 @@ type Engine struct {
 	dialogs map[dialogID]*leg
 	legs    map[*leg]struct{}
 	orphans map[string]*orphan // by Call-ID
+	subs    subscriptions
+
+	changes changes // of what operators' phones are doing
 }
 
 var _ telephony.Engine = (*Engine)(nil)
@@ -88,7 +93,10 @@ func New(cfg Config) (*Engine, error) {
 	e.life, e.stop = context.WithCancelCause(context.Background())
 	e.tasks.drained, e.gone = make(chan struct{}), make(chan struct{})
 	e.auth = digestauth.New(digestauth.Config{Realm: e.cfg.Realm, Lookup: e.password, Exempt: e.exempt, Logger: e.log})
-	e.phones = registrar.New(registrar.Config{Keeper: e.cfg.Phones, Logger: e.log})
+	e.phones = registrar.New(registrar.Config{
+		Keeper: e.cfg.Phones, Logger: e.log,
+		OnChange: func(extension string, _ bool) { e.changes.tell(extension) },
+	})
 	e.trunks = trunk.NewTable(trunk.Config{Client: client{e}, Contact: e.trunkContact, Logger: e.log})
 	return e, nil
 }
@@ -97,7 +105,7 @@ func New(cfg Config) (*Engine, error) {
 // wait for trunks to register, nor for the end of the calls that a killed
 // process left (see Config.Ledger).
 func (e *Engine) Start(ctx context.Context) error {
-	e.transport = sip.NewTransportLayer(net.DefaultResolver, sip.NewParser(), e.cfg.TLS,
+	e.transport = sip.NewTransportLayer(net.DefaultResolver, newParser(), e.cfg.TLS,
 		sip.WithTransportLayerLogger(quiet(e.log)))
 	e.transactions = sip.NewTransactionLayer(e.transport,
 		sip.WithTransactionLayerLogger(quiet(e.log)),
@@ -119,6 +127,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.phones.Start(e.life)
 	e.trunks.Start(e.life)
 	e.endLeft(left)
+	e.tasks.run(e.watchPhones)
 	if e.cfg.MediaTimeout > 0 {
 		e.tasks.run(e.sweep)
 	}
@@ -153,6 +162,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	for _, l := range live {
 		l.Hangup(sip.StatusServiceUnavailable)
 	}
+	e.subs.end()
 	err := e.tasks.drain(ctx)
 	e.phones.Stop()
 	e.trunks.Stop()
@@ -212,8 +222,9 @@ func (e *Engine) exempt(ip netip.Addr) bool {
 // enter makes a leg known, so that requests of its dialog find it.
 func (e *Engine) enter(l *leg) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.legs[l] = struct{}{}
+	e.mu.Unlock()
+	e.changes.tell(l.operator)
 }
 
 func (e *Engine) enterDialog(l *leg, d *dialog) {
@@ -225,8 +236,9 @@ func (e *Engine) enterDialog(l *leg, d *dialog) {
 // forget ends what enter began.
 func (e *Engine) forget(l *leg) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	delete(e.legs, l)
+	e.mu.Unlock()
+	e.changes.tell(l.operator)
 }
 
 // forgetDialog ends what enterDialog began.
@@ -242,38 +254,6 @@ func (e *Engine) find(id dialogID) *leg {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.dialogs[id]
-}
-
-// DeviceState tells what the phones of an operator are doing: talking goes
-// before ringing, and only who talks to nobody else is on hold.
-func (e *Engine) DeviceState(extension string) telephony.DeviceState {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var ringing, held, talking bool
-	for l := range e.legs {
-		if l.operator != extension {
-			continue
-		}
-		switch {
-		case !l.answered() && !l.inbound():
-			ringing = true
-		case l.onHold():
-			held = true
-		default:
-			talking = true
-		}
-	}
-	switch {
-	case talking:
-		return telephony.InUse
-	case ringing:
-		return telephony.Ringing
-	case held:
-		return telephony.OnHold
-	case e.phones.Registered(extension):
-		return telephony.NotInUse
-	}
-	return telephony.Unavailable
 }
 
 // sweep ends the legs whose phones have fallen silent, once a second.

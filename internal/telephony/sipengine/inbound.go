@@ -58,7 +58,12 @@ func (e *Engine) onInvite(req *sip.Request, tx *sip.ServerTx, c caller) {
 		e.respond(tx, res)
 		return
 	}
-	l, err := e.inboundLeg(req, tx, c)
+	replaced, refusal := e.takeOver(req, c)
+	if refusal != nil {
+		e.respond(tx, refusal)
+		return
+	}
+	l, err := e.inboundLeg(req, tx, c, replaced)
 	if err != nil {
 		e.log.Error("a call in finds no media port", "err", err)
 		e.refuse(req, tx, sip.StatusServiceUnavailable, "Service Unavailable")
@@ -75,15 +80,15 @@ func (e *Engine) onInvite(req *sip.Request, tx *sip.ServerTx, c caller) {
 }
 
 // inboundLeg makes the leg of a call in, with its early dialog.
-func (e *Engine) inboundLeg(req *sip.Request, tx *sip.ServerTx, c caller) (*leg, error) {
+func (e *Engine) inboundLeg(req *sip.Request, tx *sip.ServerTx, c caller, replaced telephony.Leg) (*leg, error) {
 	info := telephony.Info{
 		Inbound: true, From: req.From().Address.User, FromName: req.From().DisplayName,
-		To: req.Recipient.User, Operator: c.operator, CallID: req.CallID().Value(),
+		To: req.Recipient.User, Operator: c.operator, Replaces: replaced, CallID: req.CallID().Value(),
 	}
 	name, codecs := "o1", operatorCodecs
 	release := func() {}
 	if c.trunk != nil {
-		info.Trunk = c.trunk.Name
+		info.Trunk, info.ANI = c.trunk.Name, asserted(req)
 		name, codecs = "c1", trunkCodecs(c.trunk.Codecs)
 		release = c.trunk.Occupy()
 	}
@@ -104,6 +109,7 @@ func (e *Engine) inboundLeg(req *sip.Request, tx *sip.ServerTx, c caller) (*leg,
 	l.dialog = d
 	l.mu.Unlock()
 	e.enterDialog(l, d)
+	e.changes.tell(l.operator)
 	return l, nil
 }
 
@@ -147,10 +153,14 @@ func (l *leg) reply(req *sip.Request, code int, words string) *sip.Response {
 	d := l.dialog
 	l.mu.Unlock()
 	res.To().Params.Add("tag", d.id.local)
-	if code < 300 && (req.IsInvite() || req.Method == sip.UPDATE) {
-		res.AppendHeader(&sip.ContactHeader{Address: l.e.contact(d.user, d.way)})
-		res.AppendHeader(sip.NewHeader("Allow", allow))
-		res.AppendHeader(sip.NewHeader("Supported", supported))
+	switch req.Method {
+	case sip.INVITE, sip.UPDATE, sip.REFER, sip.SUBSCRIBE: // they refresh the target (RFC 3261 §12.2)
+		if code < 300 {
+			res.AppendHeader(&sip.ContactHeader{Address: l.e.contact(d.user, d.way)})
+			res.AppendHeader(sip.NewHeader("Allow", allowed(l.operator)))
+			res.AppendHeader(sip.NewHeader("Supported", supports(l.operator)))
+		}
+	default:
 	}
 	return res
 }

@@ -11,7 +11,14 @@ import (
 
 // inDialog takes a request with a To tag.
 func (e *Engine) inDialog(req *sip.Request, tx *sip.ServerTx) {
-	l := e.find(dialogID{req.CallID().Value(), tag(req.To().Params), tag(req.From().Params)})
+	id := dialogID{req.CallID().Value(), tag(req.To().Params), tag(req.From().Params)}
+	l := e.find(id)
+	if l == nil {
+		if s := e.subs.find(id); s != nil {
+			s.onRequest(req, tx)
+			return
+		}
+	}
 	if l == nil || req.IsCancel() {
 		e.refuse(req, tx, sip.StatusCallTransactionDoesNotExists, "Call/Transaction Does Not Exist")
 		return
@@ -41,14 +48,14 @@ func (e *Engine) inDialog(req *sip.Request, tx *sip.ServerTx) {
 	case sip.INFO:
 		l.onInfo(req, tx)
 	case sip.OPTIONS:
-		e.respond(tx, e.capabilities(req))
+		e.respond(tx, e.capabilities(req, l.operator))
 	case sip.REFER:
-		// A transfer. The leg will hand it to the scenario; until scenarios
-		// take transfers every phone is told no.
-		e.refuse(req, tx, sip.StatusGlobalDecline, "Decline")
+		l.onRefer(req, tx)
+	case sip.SUBSCRIBE:
+		l.onSubscribe(req, tx)
 	case sip.PRACK:
 		e.refuse(req, tx, sip.StatusCallTransactionDoesNotExists, "Call/Transaction Does Not Exist")
-	case sip.SUBSCRIBE, sip.NOTIFY, sip.MESSAGE, sip.PUBLISH, sip.REGISTER:
+	case sip.NOTIFY, sip.MESSAGE, sip.PUBLISH, sip.REGISTER:
 		e.refuse(req, tx, sip.StatusMethodNotAllowed, "Method Not Allowed")
 	default:
 		e.refuse(req, tx, sip.StatusNotImplemented, "Not Implemented")

@@ -31,9 +31,6 @@ const (
 // errNoAnswer is the cause when it has rung long enough.
 var errNoAnswer = errors.New("nobody answered in time")
 
-// errElsewhere is the cause when another phone was quicker.
-var errElsewhere = errors.New("answered elsewhere")
-
 // attempt calls one phone or trunk: an INVITE, those that follow from its
 // refusal, and all their answers.
 type attempt struct {
@@ -164,6 +161,9 @@ func (a *attempt) send(ctx context.Context) (*sip.Response, *telephony.DialError
 	for {
 		select {
 		case res := <-tx.Responses():
+			if res.To() == nil {
+				continue // nothing that could be acted on
+			}
 			if !res.IsProvisional() {
 				return res, nil
 			}
@@ -193,6 +193,8 @@ func (a *attempt) provisional(res *sip.Response) {
 		return
 	}
 	p := telephony.Progress{Code: res.StatusCode, Ringing: res.StatusCode == sip.StatusRinging}
+	a.leg.ringing(dialogID{a.req.CallID().Value(), tag(a.req.From().Params), tag(res.To().Params)})
+	a.e.changes.tell(a.leg.operator)
 	if body := sdpOf(res); body != nil {
 		t := tag(res.To().Params)
 		switch {
@@ -338,7 +340,7 @@ func (a *attempt) reap(tx sip.ClientTransaction, req *sip.Request, heard bool, c
 func (e *Engine) cancelOf(invite *sip.Request, cause error) *sip.Request {
 	req := likeness(invite, sip.CANCEL, invite.To())
 	switch {
-	case errors.Is(cause, errElsewhere):
+	case errors.Is(cause, telephony.ErrElsewhere):
 		// So that the phone does not count a missed call (RFC 3326 §2).
 		req.AppendHeader(sip.NewHeader("Reason", `SIP;cause=200;text="Call completed elsewhere"`))
 	case errors.Is(cause, errRestarted):

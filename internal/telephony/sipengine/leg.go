@@ -36,6 +36,8 @@ type leg struct {
 
 	mu     sync.Mutex
 	info   telephony.Info
+	early  dialogID      // of a call of ours that rings; no remote tag: not told yet
+	refer  *subscription // the phone's newest transfer, nil: none yet
 	ended  bool
 	dialog *dialog
 	offers offers
@@ -200,10 +202,33 @@ func (l *leg) begin(d *dialog) bool {
 	d.keep() // here, so that an end at the same time drops it afterwards
 	l.mu.Unlock()
 	l.e.enterDialog(l, d)
+	l.e.changes.tell(l.operator)
 	return true
 }
 
-func (l *leg) inbound() bool { return l.in != nil }
+func (l *leg) inbound() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.info.Inbound
+}
+
+// ringing notes the far end of a call of ours that may ring (RFC 3261 §12.1.2).
+func (l *leg) ringing(id dialogID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.early = id
+}
+
+// rings is the dialog of a call of ours that may ring; zero if it is answered,
+// or not ours.
+func (l *leg) rings() dialogID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.info.Inbound || !l.since.IsZero() {
+		return dialogID{}
+	}
+	return l.early
+}
 
 func (l *leg) answered() bool {
 	l.mu.Lock()

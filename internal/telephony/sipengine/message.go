@@ -1,9 +1,12 @@
 package sipengine
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/emiago/sipgo/sip"
 )
@@ -12,8 +15,38 @@ import (
 const (
 	allow     = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER"
 	supported = "timer"
-	sdpType   = "application/sdp"
+	// What operators' phones may besides.
+	allowOperator     = allow + ", REFER, SUBSCRIBE"
+	supportedOperator = supported + ", replaces, norefersub"
+
+	sdpType = "application/sdp"
 )
+
+// allowed and supports are what we say to an operator's phone, or, without an
+// operator, to a trunk.
+func allowed(operator string) string {
+	if operator == "" {
+		return allow
+	}
+	return allowOperator
+}
+
+func supports(operator string) string {
+	if operator == "" {
+		return supported
+	}
+	return supportedOperator
+}
+
+// newParser reads SIP messages. Refer-To is left as it is written: sipgo would
+// drop a message whose Refer-To it does not understand, and what the URI says
+// besides the address.
+func newParser() *sip.Parser {
+	headers := maps.Clone(sip.DefaultHeadersParser())
+	delete(headers, "refer-to")
+	delete(headers, "referred-by")
+	return sip.NewParser(sip.WithHeadersParsers(headers))
+}
 
 // hop is where a request goes next.
 type hop struct {
@@ -159,7 +192,7 @@ func displayName(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
-		case r < ' ' || r == 0x7f:
+		case unicode.IsControl(r) || r == utf8.RuneError:
 		case r == '"' || r == '\\':
 			b.WriteByte('\\')
 			b.WriteRune(r)

@@ -121,6 +121,7 @@ func (l *leg) agree(c sdp.Chosen) {
 		l.since = time.Now() // the silence of the hold does not count
 	}
 	l.held.Set(held)
+	l.e.changes.tell(l.operator)
 	if !l.since.IsZero() && l.info.Codec == media.NoCodec {
 		l.info.Codec = c.Codec // it was in the ACK
 	}

@@ -102,6 +102,9 @@ func (w *world) start() {
 		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
+		if n := len(e.subs.all) + len(e.subs.byDialog) + len(e.subs.watching) + len(e.subs.held); n > 0 {
+			t.Errorf("%d subscriptions are left", n)
+		}
 		if len(e.legs)+len(e.dialogs) > 0 {
 			t.Errorf("%d legs and %d dialogs are left", len(e.legs), len(e.dialogs))
 		}

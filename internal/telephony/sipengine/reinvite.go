@@ -183,7 +183,7 @@ func (l *leg) retryRefresh() {
 // and returns its final response, acknowledged.
 func (l *leg) reinvite(ctx context.Context, d *dialog) (*sip.Response, error) {
 	req := d.request(sip.INVITE)
-	req.AppendHeader(sip.NewHeader("Allow", allow))
+	req.AppendHeader(sip.NewHeader("Allow", allowed(l.operator)))
 	l.offerTimer(req)
 	setSDP(req, l.offer())
 	for tries := 0; ; tries++ {

@@ -2,6 +2,7 @@ package sipengine
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -100,13 +101,15 @@ func (e *Engine) outOfDialog(req *sip.Request, tx *sip.ServerTx) {
 		}
 	case sip.OPTIONS:
 		// What an INVITE would get (RFC 3261 §11.2).
-		e.respond(tx, e.capabilities(req))
+		e.respond(tx, e.capabilities(req, c.operator))
 	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK:
 		e.refuse(req, tx, sip.StatusCallTransactionDoesNotExists, "Call/Transaction Does Not Exist")
 	case sip.REFER:
 		// Calls are not begun by REFER outside a dialog (RFC 3515 allows it).
-		e.refuse(req, tx, sip.StatusGlobalDecline, "Decline")
-	case sip.SUBSCRIBE, sip.NOTIFY, sip.MESSAGE, sip.PUBLISH:
+		e.refuse(req, tx, sip.StatusForbidden, "Only In A Call")
+	case sip.SUBSCRIBE:
+		e.onSubscribe(req, tx, c)
+	case sip.NOTIFY, sip.MESSAGE, sip.PUBLISH:
 		e.refuse(req, tx, sip.StatusMethodNotAllowed, "Method Not Allowed")
 	default:
 		e.refuse(req, tx, sip.StatusNotImplemented, "Not Implemented")
@@ -114,10 +117,10 @@ func (e *Engine) outOfDialog(req *sip.Request, tx *sip.ServerTx) {
 }
 
 // capabilities answers OPTIONS (RFC 3261 §11.2).
-func (e *Engine) capabilities(req *sip.Request) *sip.Response {
+func (e *Engine) capabilities(req *sip.Request, operator string) *sip.Response {
 	res := sip.NewResponseFromRequest(req, sip.StatusOK, "OK", nil)
-	res.AppendHeader(sip.NewHeader("Allow", allow))
-	res.AppendHeader(sip.NewHeader("Supported", supported))
+	res.AppendHeader(sip.NewHeader("Allow", allowed(operator)))
+	res.AppendHeader(sip.NewHeader("Supported", supports(operator)))
 	res.AppendHeader(sip.NewHeader("Accept", sdpType))
 	return res
 }
@@ -146,7 +149,7 @@ func (e *Engine) respond(tx sip.ServerTransaction, res *sip.Response) {
 func badExtension(req *sip.Request) *sip.Response {
 	var unknown []string
 	for _, option := range tokens(req, "Require") {
-		if !strings.EqualFold(option, "timer") {
+		if !slices.ContainsFunc(strings.Split(supportedOperator, ", "), func(known string) bool { return strings.EqualFold(option, known) }) {
 			unknown = append(unknown, option)
 		}
 	}

@@ -58,7 +58,7 @@ func (l *leg) offerTimer(req *sip.Request) {
 			value += ";refresher=uas"
 		}
 	}
-	req.AppendHeader(sip.NewHeader("Supported", supported))
+	req.AppendHeader(sip.NewHeader("Supported", supports(l.operator)))
 	req.AppendHeader(sip.NewHeader("Session-Expires", value))
 	req.AppendHeader(sip.NewHeader("Min-SE", strconv.Itoa(int(minSessionExpires/time.Second))))
 }
