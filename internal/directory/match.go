@@ -179,9 +179,23 @@ func (s spelling) is(text string) bool {
 	if slices.ContainsFunc(s.forms, func(form string) bool { return strings.EqualFold(form, text) }) {
 		return true
 	}
-	if s.e164 == "" {
-		return false
+	if s.e164 == "" || lastDigits(text) != lastDigits(s.e164) {
+		return false // without a look into the numbering plans, which takes its time
 	}
 	e164, err := numbering.Normalize(text, s.region)
 	return err == nil && e164 == s.e164
+}
+
+// lastDigits are the last four digits of a number, which every way of writing
+// it has.
+func lastDigits(number string) string {
+	var last [4]byte
+	n := len(last)
+	for i := len(number) - 1; i >= 0 && n > 0; i-- {
+		if c := number[i]; '0' <= c && c <= '9' {
+			n--
+			last[n] = c
+		}
+	}
+	return string(last[n:])
 }

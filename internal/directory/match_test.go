@@ -194,3 +194,40 @@ func TestWhomAnOperatorMayCall(t *testing.T) {
 		}
 	}
 }
+
+// The order of the list says nothing, and nothing that a trunk can send breaks
+// anything.
+func FuzzMatchRoute(f *testing.F) {
+	f.Add("+74951234567", "main", "89161234567", int64(1))
+	f.Add("101;ext=5", "", "anonymous", int64(2))
+	f.Add("_7!", "a,b", "tel:+7-916-123-45-67", int64(3))
+	routes := []directory.Route{
+		{Name: "a", Match: directory.Match{Called: "84951234567, 101"}}, {Name: "b", Match: directory.Match{Called: "_7495XXXXXXX", Trunk: "main"}},
+		{Name: "c", Match: directory.Match{Called: "_!", Caller: "anonymous"}}, {Name: "d", Match: directory.Match{Caller: "_+7916."}, Priority: 2},
+		{Name: "e", Match: directory.Match{Trunk: "main"}}, {Name: "f", Hours: office("Europe/Moscow")}, {Name: "g", Match: directory.Match{Called: "_7N.,_[4-8]!"}},
+	}
+	f.Fuzz(func(t *testing.T, called, trunk, caller string, at int64) {
+		now := time.Unix(at%4e9, 0)
+		first, why, ok := directory.MatchRoute(routes, called, trunk, caller, now, "RU")
+		if why == "" || ok != (first.Name != "") {
+			t.Fatalf("%v %q %q", ok, first.Name, why)
+		}
+		turned := slices.Clone(routes)
+		slices.Reverse(turned)
+		if again, reason, _ := directory.MatchRoute(turned, called, trunk, caller, now, "RU"); again.Name != first.Name || reason != why {
+			t.Fatalf("%q or %q", first.Name, again.Name)
+		}
+	})
+}
+
+// A call waits for its route: a hundred numbers with a route each are found at
+// once.
+func BenchmarkMatchRoute(b *testing.B) {
+	routes := make([]directory.Route, 100)
+	for i := range routes {
+		routes[i] = directory.Route{Name: string(rune('a' + i)), Match: directory.Match{Called: "+7495123450" + string(rune('0'+i%10)), Caller: "_7916XXXXXXX"}}
+	}
+	for b.Loop() {
+		directory.MatchRoute(routes, "+74951234509", "main", "+79161234567", time.Time{}, "RU")
+	}
+}

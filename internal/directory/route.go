@@ -37,7 +37,7 @@ const (
 	maxMatches = 100
 )
 
-var exactNumber = regexp.MustCompile(`^[0-9A-Za-z+*#.-][0-9A-Za-z+*#._-]{0,63}$`)
+var exactNumber = regexp.MustCompile(`^[0-9A-Za-z+*#.(-][0-9A-Za-z+*#. ()_-]{0,63}$`)
 
 // UnmarshalJSON reads an object. The error is an invalid.Error.
 func (r *Route) UnmarshalJSON(b []byte) error {

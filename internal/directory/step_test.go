@@ -153,8 +153,9 @@ func TestARouteThatBreaksARuleIsNamedByField(t *testing.T) {
 		change func(*directory.Route)
 	}{
 		{"", func(*directory.Route) {}},
+		{"", func(r *directory.Route) { r.Match.Called = "8 (495) 123-45-67, 101,_7495XXXXXXX, SIP-user_1" }},
 		{"name", func(r *directory.Route) { r.Name = "a b" }},
-		{"match.called", func(r *directory.Route) { r.Match.Called = "+7495 000" }},
+		{"match.called", func(r *directory.Route) { r.Match.Called = "+7495;000" }},
 		{"match.called", func(r *directory.Route) { r.Match.Called = "_7[5-1]" }},
 		{"match.called", func(r *directory.Route) { r.Match.Called = "101,,102" }},
 		{"match.called", func(r *directory.Route) { r.Match.Called = "101,101" }},
