@@ -16,7 +16,7 @@ import (
 )
 
 // noEnglish speaks whatever has a Russian letter.
-type noEnglish struct{}
+type noEnglish struct{ voice }
 
 func (noEnglish) Check(_ context.Context, _ speech.Voice, text string) error {
 	if strings.ContainsAny(text, "аеиоу") {
