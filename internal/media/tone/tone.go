@@ -14,6 +14,7 @@ import (
 const (
 	RingbackKey = "tone:ringback"
 	BeepKey     = "tone:beep"
+	MusicKey    = "tone:music"
 )
 
 // rate of the tones that have a key: they have nothing above 4 kHz.
@@ -49,6 +50,8 @@ func ByKey(key string) (clip *audio.Clip, ok bool) {
 		return Ringback(), true
 	case BeepKey:
 		return Beep(), true
+	case MusicKey:
+		return Music(), true
 	}
 	return nil, false
 }

@@ -72,7 +72,7 @@ func TestNoToneInSilenceAndNoise(t *testing.T) {
 }
 
 func TestKeyedTonesAreFoundAgain(t *testing.T) {
-	for _, c := range []*audio.Clip{Ringback(), Beep()} {
+	for _, c := range []*audio.Clip{Ringback(), Beep(), Music()} {
 		if got, ok := ByKey(c.Key); !ok || got != c {
 			t.Errorf("%q is not found", c.Key)
 		}
