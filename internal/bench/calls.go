@@ -283,8 +283,8 @@ type firstSound struct {
 func (f *firstSound) Packet(at time.Time, _ media.Codec, _, _ uint32, _ []byte) {
 	f.once.Do(func() { f.into.add(at.Sub(f.answered)) })
 }
-func (f *firstSound) PlayStarted(time.Time, string, bool) {}
-func (f *firstSound) PlayEnded(time.Time, string)         {}
+func (f *firstSound) PlayStarted(time.Time, string, bool, time.Duration) {}
+func (f *firstSound) PlayEnded(time.Time, string)                        {}
 
 // digits drops the + of a number.
 func digits(number string) string {

@@ -94,9 +94,10 @@ type Track interface {
 	// Packet appends one received payload. timestamp is the RTP timestamp in
 	// ticks, at the monotonic arrival time. payload is only lent.
 	Packet(at time.Time, codec Codec, ssrc, timestamp uint32, payload []byte)
-	// PlayStarted notes that the sound named key began to leave for the phone
-	// at that moment, over and over if loop.
-	PlayStarted(at time.Time, key string, loop bool)
+	// PlayStarted notes that the phone hears the sound named key from that
+	// moment on, over and over if loop. into is how long it had sounded by then:
+	// 0, unless the track took a leg over to which something was played.
+	PlayStarted(at time.Time, key string, loop bool, into time.Duration)
 	// PlayEnded notes that it stopped, finished or not.
 	PlayEnded(at time.Time, key string)
 }

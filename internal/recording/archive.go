@@ -16,6 +16,10 @@ const watchEvery = time.Second
 
 // Archive is where recordings are kept: a folder a day, in it a folder a call.
 type Archive struct {
+	// DropConsultations keeps nothing of what operators say to each other while
+	// the client waits. It counts for tapes opened afterwards.
+	DropConsultations bool
+
 	dir   string
 	clips Clips
 
@@ -42,6 +46,7 @@ func (a *Archive) Open(callID string) (*Tape, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.public = a.DropConsultations
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.live[t] = struct{}{}

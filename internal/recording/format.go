@@ -13,7 +13,7 @@ import (
 // A file is eight bytes that say what it is, then chunks to its end:
 //
 //	kind   byte    one of the kinds
-//	detail byte    of sound: the codec; of a start of play: 1 if looped
+//	detail byte    of sound: the codec; of what is played: 1 if looped
 //	length uint16  of the body
 //	at     int64   ticks from the tape's start
 //	sum    uint32  CRC-32C of the twelve bytes above and the body
@@ -33,6 +33,7 @@ const (
 	kindLeg       kind = 'L' // first in a track; detail: the side; body: the leg's name
 	kindSound     kind = 'S' // body: payload
 	kindPlay      kind = 'P' // the server began to play; body: the key
+	kindPlayOn    kind = 'R' // the track took over what was played; body: how far it was in ticks, int64, and the key
 	kindPlayEnded kind = 'E' // and stopped; body: the key
 	kindStart     kind = '0' // in the tape file; body: Unix time in nanoseconds, for people
 	kindClose     kind = 'Z' // in the tape file; at: how long the recording is

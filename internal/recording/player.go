@@ -44,13 +44,13 @@ type player struct {
 	out    []int16
 }
 
-// newPlayer opens a track for a recording of that rate.
-func newPlayer(t trackInfo, rate int) (*player, error) {
+// newPlayer opens a track for a recording of that rate, from that place on.
+func newPlayer(t trackInfo, rate int, from int64) (*player, error) {
 	file, err := os.Open(t.path)
 	if err != nil {
 		return nil, err
 	}
-	p := &player{file: file, rate: rate}
+	p := &player{file: file, rate: rate, at: from}
 	if p.r, err = newChunkReader(file); err == nil {
 		err = p.read()
 	}

@@ -43,7 +43,7 @@ func (p *prompter) add(ctx context.Context, at int64, sum []int32) error {
 			p.samples = nil
 		} else {
 			to := i + int(min(p.now.to-at, int64(end-i)))*perTick
-			p.mix(sum[i:min(end, to)], int(at-p.now.from)*perTick)
+			p.mix(sum[i:min(end, to)], int(at-p.now.began)*perTick)
 		}
 		at += int64(end-i) / int64(perTick)
 		i = end

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,6 @@ const maxLength = 24 * 3600 * media.ClockRate
 // reel is what a first look over a call's folder tells.
 type reel struct {
 	length int64 // of the recording
-	rate   int   // 8000, or 16000 if a leg spoke G.722
 	tracks []trackInfo
 }
 
@@ -27,7 +27,9 @@ type reel struct {
 type trackInfo struct {
 	path   string
 	side   Side
-	end    int64 // behind the last thing that is known
+	leg    string
+	begin  int64 // of the first thing that is known; −1: there is none
+	end    int64 // behind the last
 	wide   bool  // G.722 is in it
 	narrow bool  // G.711 is in it
 	plays  []play
@@ -35,10 +37,11 @@ type trackInfo struct {
 
 // play is a sound that the server played.
 type play struct {
-	key  string
-	from int64 // negative: it played already when the tape started
-	to   int64 // math.MaxInt64: until it was over by itself
-	loop bool
+	key   string
+	began int64 // when its first sample sounded, or would have
+	from  int64 // when the track takes it up; negative: it played already when the tape started
+	to    int64 // math.MaxInt64: until it was over by itself
+	loop  bool
 }
 
 // look reads the whole folder once, without keeping sound. Tracks that are
@@ -49,7 +52,7 @@ func look(dir string) (*reel, error) {
 		return nil, fmt.Errorf("recording: %w", err)
 	}
 	slices.Sort(paths)
-	r := &reel{length: -1, rate: 8000}
+	r := &reel{length: -1}
 	if err := eachChunk(filepath.Join(dir, tapeFile), func(c chunk) {
 		if c.kind == kindClose {
 			r.length = c.at
@@ -59,15 +62,12 @@ func look(dir string) (*reel, error) {
 	}
 	last := int64(0)
 	for _, path := range paths {
-		t := trackInfo{path: path}
+		t := trackInfo{path: path, begin: -1}
 		if err := eachChunk(path, t.add); err != nil {
 			if errors.Is(err, errNoTape) {
 				continue
 			}
 			return nil, fmt.Errorf("recording: %w", err)
-		}
-		if t.wide {
-			r.rate = 16000
 		}
 		last = max(last, t.end)
 		r.tracks = append(r.tracks, t)
@@ -82,20 +82,36 @@ func look(dir string) (*reel, error) {
 func (t *trackInfo) add(c chunk) {
 	switch c.kind {
 	case kindLeg:
-		t.side = Side(c.detail)
+		t.side, t.leg = Side(c.detail), string(c.body)
 	case kindSound:
+		t.starts(c.at)
 		t.wide = t.wide || c.codec() == media.G722
 		t.narrow = t.narrow || c.codec() != media.G722
 		t.end = max(t.end, c.at+int64(len(c.body)))
-	case kindPlay:
+	case kindPlay, kindPlayOn:
+		key, into := c.body, int64(0)
+		if c.kind == kindPlayOn {
+			if len(key) < 8 {
+				return
+			}
+			into, key = int64(binary.BigEndian.Uint64(key)), key[8:]
+		}
+		t.starts(c.at)
 		t.stop(c.at) // a new sound takes over
-		t.plays = append(t.plays, play{key: string(c.body), from: c.at, to: math.MaxInt64, loop: c.detail == 1})
+		t.plays = append(t.plays, play{key: string(key), began: c.at - max(0, min(into, maxLength)), from: c.at, to: math.MaxInt64, loop: c.detail == 1})
 		t.end = max(t.end, c.at)
 	case kindPlayEnded:
 		if n := len(t.plays); n > 0 && t.plays[n-1].key == string(c.body) {
 			t.stop(c.at)
 		}
 		t.end = max(t.end, c.at)
+	}
+}
+
+// starts tells of something at that place.
+func (t *trackInfo) starts(at int64) {
+	if t.begin < 0 || at < t.begin {
+		t.begin = max(at, 0)
 	}
 }
 

@@ -184,21 +184,21 @@ func TestPromptsAreOnTheSideOfTheLegThatHeardThem(t *testing.T) {
 	clip := func(freq float64) *audio.Clip { return tone.Sine(freq, 2*second, 16000, 8000) }
 	known := clips{"a": clip(500), "b": clip(900), "c": clip(1300), "ring": tone.Sine(425, second/2, 8000, 8000)}
 
-	m.PlayStarted(at(-second), "a", false) // half of it before the tape
+	m.PlayStarted(at(-second), "a", false, 0) // half of it before the tape
 	tape.Start(zero)
 	m.PlayEnded(at(second), "a")
 
-	m.PlayStarted(at(2*second), "b", false) // interrupted
+	m.PlayStarted(at(2*second), "b", false, 0) // interrupted
 	m.PlayEnded(at(3*second), "b")
-	m.PlayStarted(at(4*second), "ring", true) // looped until the next
-	m.PlayStarted(at(8*second), "c", false)
+	m.PlayStarted(at(4*second), "ring", true, 0) // looped until the next
+	m.PlayStarted(at(8*second), "c", false, 0)
 	m.PlayEnded(at(8*second), "ring") // told late: not the end of c
 	m.PlayEnded(at(10*second), "c")
-	m.PlayStarted(at(11*second), "gone", false)
+	m.PlayStarted(at(11*second), "gone", false, 0)
 	m.PlayEnded(at(12*second), "gone")
-	m.PlayStarted(at(12*second), "", false) // of no interest
+	m.PlayStarted(at(12*second), "", false, 0) // of no interest
 
-	c.PlayStarted(at(13*second), "a", false) // its end was never told
+	c.PlayStarted(at(13*second), "a", false, 0) // its end was never told
 	tape.Close()
 
 	res, s := render(t, dir, known)
@@ -235,7 +235,7 @@ func TestPromptSoundsTogetherWithThePhone(t *testing.T) {
 	zero := began(2 * second)
 	tape.Start(zero)
 	m := tape.Track("m1", Right)
-	m.PlayStarted(zero, "a", true)
+	m.PlayStarted(zero, "a", true, 0)
 	phone{codec: media.PCMA, ssrc: 1, sound: humming(media.PCMA, 500, 8000)}.speak(m, zero, 0, 2*second)
 	tape.Close()
 	_, s := render(t, dir, clips{"a": tone.Sine(900, second, 8000, 8000)})
@@ -344,7 +344,7 @@ func TestPeaks(t *testing.T) {
 
 func TestNothingRecordedIsAnErrorOfItsOwn(t *testing.T) {
 	for name, use := range map[string]func(*Tape){
-		"never started": func(tape *Tape) { tape.Track("c1", Left).PlayStarted(time.Now(), "a", false) },
+		"never started": func(tape *Tape) { tape.Track("c1", Left).PlayStarted(time.Now(), "a", false, 0) },
 		"nobody heard":  func(tape *Tape) { tape.Start(began(second)); tape.Track("c1", Left) },
 	} {
 		tape, dir := create(t)

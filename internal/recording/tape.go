@@ -18,6 +18,7 @@ const (
 	tapeFile     = "tape"          // when the tape started and was closed
 	trackPattern = "*.track"       // one a leg
 	wavFile      = "recording.wav" // what Render makes
+	privateFile  = "consultation.wav"
 	peaksFile    = "peaks.json"
 )
 
@@ -27,7 +28,8 @@ var ErrClosed = errors.New("the tape is closed")
 // Tape is the recording of one call while it runs. Its methods may be called
 // from several goroutines.
 type Tape struct {
-	dir string
+	dir    string
+	public bool // what is private is not kept
 
 	mu     sync.Mutex // of the fields below, not of the tracks
 	zero   time.Time
@@ -69,13 +71,17 @@ func (t *Tape) Start(at time.Time) {
 	_ = t.mark(kindStart, 0, binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano())))
 }
 
-// Track is the part of one leg. The same leg has the same track, on the side
-// it was first asked for.
+// Track is the part of one leg on one side. The same leg has the same track on
+// the same side, and may leave it and come back. It is nil where the tape does
+// not keep what is private.
 func (t *Tape) Track(leg string, side Side) media.Track {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if side == Private && t.public {
+		return nil
+	}
 	for _, tr := range t.tracks {
-		if tr.leg == leg {
+		if tr.leg == leg && tr.side == side {
 			return tr
 		}
 	}

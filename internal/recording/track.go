@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"sync"
@@ -52,6 +53,7 @@ type sound struct {
 	key  string
 	at   time.Time
 	loop bool
+	into time.Duration // how far it was at that moment
 }
 
 var _ media.Track = (*track)(nil)
@@ -104,15 +106,15 @@ func (t *track) Packet(at time.Time, codec media.Codec, ssrc, timestamp uint32, 
 }
 
 // PlayStarted implements media.Track.
-func (t *track) PlayStarted(at time.Time, key string, loop bool) {
+func (t *track) PlayStarted(at time.Time, key string, loop bool, into time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
 	case t.closed || key == "":
 	case t.zero.IsZero():
-		t.playing = sound{key, at, loop}
+		t.playing = sound{key, at, loop, into}
 	default:
-		t.note(kindPlay, at, key, loop)
+		t.notePlay(sound{key, at, loop, into})
 	}
 }
 
@@ -127,27 +129,39 @@ func (t *track) PlayEnded(at time.Time, key string) {
 			t.playing = sound{}
 		}
 	default:
-		t.note(kindPlayEnded, at, key, false)
+		t.note(kindPlayEnded, at, 0, nil, key)
 	}
 }
 
-// note appends a chunk about what the server plays.
-func (t *track) note(k kind, at time.Time, key string, loop bool) {
+// notePlay notes that the phone hears something from now on.
+func (t *track) notePlay(s sound) {
+	detail := byte(0)
+	if s.loop {
+		detail = 1
+	}
+	if s.into <= 0 {
+		t.note(kindPlay, s.at, detail, nil, s.key)
+		return
+	}
+	var into [8]byte
+	binary.BigEndian.PutUint64(into[:], uint64(toTicks(s.into)))
+	t.note(kindPlayOn, s.at, detail, into[:], s.key)
+}
+
+// note appends a chunk about what the server plays: its body is first and the
+// key.
+func (t *track) note(k kind, at time.Time, detail byte, first []byte, key string) {
 	key = key[:min(len(key), maxKey)]
 	t.seal()
-	if len(t.buf)+headerSize+len(key) > bufferSize {
+	if len(t.buf)+headerSize+len(first)+len(key) > bufferSize {
 		t.flush()
 	}
 	if len(t.buf) == 0 {
 		t.since = at
 	}
-	detail := byte(0)
-	if loop {
-		detail = 1
-	}
 	begin := len(t.buf)
 	t.buf = beginChunk(t.buf, k, detail, t.ticks(at))
-	t.buf = append(t.buf, key...)
+	t.buf = append(append(t.buf, first...), key...)
 	sealChunk(t.buf[begin:])
 }
 
@@ -158,7 +172,7 @@ func (t *track) start(zero time.Time) {
 	defer t.mu.Unlock()
 	t.zero = zero
 	if t.playing.key != "" {
-		t.note(kindPlay, t.playing.at, t.playing.key, t.playing.loop)
+		t.notePlay(t.playing)
 		t.playing = sound{}
 	}
 }

@@ -109,7 +109,7 @@ func (s *Stream) startPlayer(pl *player) bool {
 	}
 	o.play = pl
 	if t := s.track.Load(); t != nil && pl.key != "" {
-		t.PlayStarted(pl.start, pl.key, pl.loop)
+		t.PlayStarted(pl.start, pl.key, pl.loop, 0)
 	}
 	return true
 }

@@ -24,6 +24,7 @@ type track struct {
 	bytes   int
 	codec   media.Codec
 	notes   []note
+	into    time.Duration // how far the newest sound was when it was noted
 }
 
 type note struct {
@@ -39,8 +40,14 @@ func (r *track) Packet(_ time.Time, c media.Codec, _, _ uint32, payload []byte) 
 	r.codec = c
 }
 
-func (r *track) PlayStarted(at time.Time, key string, _ bool) { r.note(at, "start "+key) }
-func (r *track) PlayEnded(at time.Time, key string)           { r.note(at, "end "+key) }
+func (r *track) PlayStarted(at time.Time, key string, _ bool, into time.Duration) {
+	r.note(at, "start "+key)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.into = into
+}
+
+func (r *track) PlayEnded(at time.Time, key string) { r.note(at, "end "+key) }
 
 func (r *track) note(at time.Time, event string) {
 	r.mu.Lock()
@@ -274,7 +281,7 @@ func TestARecordingThatBeginsWithinAPromptIsToldOfIt(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if len(rec.notes) != 2 || !rec.notes[0].At.Equal(start) {
+		if len(rec.notes) != 2 || !rec.notes[0].At.Add(-rec.into).Equal(start) || rec.into == 0 {
 			t.Errorf("the track was told %v", rec.notes)
 		}
 	})

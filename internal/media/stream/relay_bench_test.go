@@ -29,8 +29,8 @@ type tape struct{ b []byte }
 func (t *tape) Packet(_ time.Time, _ media.Codec, _, _ uint32, payload []byte) {
 	t.b = append(t.b[:0], payload...)
 }
-func (*tape) PlayStarted(time.Time, string, bool) {}
-func (*tape) PlayEnded(time.Time, string)         {}
+func (*tape) PlayStarted(time.Time, string, bool, time.Duration) {}
+func (*tape) PlayEnded(time.Time, string)                        {}
 
 // line is one packet at a time from a phone to another through two streams
 // without sockets.

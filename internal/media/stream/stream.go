@@ -159,7 +159,7 @@ func usable(a netip.AddrPort) bool {
 }
 
 // Record lets t take the sound of the phone from now on; nil ends it. A sound
-// that is being played just now is noted with the moment it began.
+// that is being played just now goes on in it.
 func (s *Stream) Record(t media.Track) {
 	var box *trackBox
 	if t != nil {
@@ -169,11 +169,12 @@ func (s *Stream) Record(t media.Track) {
 	defer s.out.mu.Unlock()
 	old := s.track.Swap(box)
 	if pl := s.out.play; pl != nil && pl.key != "" {
+		now := time.Now()
 		if old != nil {
-			old.PlayEnded(time.Now(), pl.key)
+			old.PlayEnded(now, pl.key)
 		}
 		if box != nil {
-			box.PlayStarted(pl.start, pl.key, pl.loop)
+			box.PlayStarted(now, pl.key, pl.loop, now.Sub(pl.start))
 		}
 	}
 }

@@ -142,8 +142,8 @@ func (e *ear) Packet(_ time.Time, c media.Codec, _, _ uint32, payload []byte) {
 	e.codec = c
 	e.heard = codec.NewDecoder(c).Decode(e.heard, payload)
 }
-func (*ear) PlayStarted(time.Time, string, bool) {}
-func (*ear) PlayEnded(time.Time, string)         {}
+func (*ear) PlayStarted(time.Time, string, bool, time.Duration) {}
+func (*ear) PlayEnded(time.Time, string)                        {}
 
 func (e *ear) hears(freq float64) bool {
 	e.mu.Lock()

@@ -58,8 +58,8 @@ func (t *tape) Packet(_ time.Time, c media.Codec, _, _ uint32, payload []byte) {
 	default:
 	}
 }
-func (*tape) PlayStarted(time.Time, string, bool) {}
-func (*tape) PlayEnded(time.Time, string)         {}
+func (*tape) PlayStarted(time.Time, string, bool, time.Duration) {}
+func (*tape) PlayEnded(time.Time, string)                        {}
 
 // hears waits until the last half second on the tape is the tone.
 func (t *tape) hears(tb testing.TB, freq float64) {

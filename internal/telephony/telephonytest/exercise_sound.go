@@ -213,8 +213,10 @@ func (k *track) Packet(_ time.Time, c media.Codec, _, _ uint32, payload []byte) 
 	k.heard = k.decoder.Decode(k.heard, payload)
 }
 
-func (k *track) PlayStarted(_ time.Time, key string, loop bool) { k.note("start", key, loop) }
-func (k *track) PlayEnded(_ time.Time, key string)              { k.note("end", key) }
+func (k *track) PlayStarted(_ time.Time, key string, loop bool, _ time.Duration) {
+	k.note("start", key, loop)
+}
+func (k *track) PlayEnded(_ time.Time, key string) { k.note("end", key) }
 
 func (k *track) note(what ...any) {
 	k.mu.Lock()
