@@ -70,6 +70,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	library := speech.New(filepath.Join(c.Data, "prompts"), speech.NewEspeak())
 	library.Logger = log
 	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), library)}
+	archive.DropConsultations = !c.RecordConsultations
 	services := scenario.Services{
 		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Logger: log,
 	}

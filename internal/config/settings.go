@@ -30,6 +30,10 @@ type Settings struct {
 	// folder, or a postgres:// address. A Secret, as it may hold a password.
 	Database Secret `yaml:"database" name:"database" placeholder:"DSN" help:"Database; SQLite in the data folder unless given (postgres://…)."`
 
+	// RecordConsultations keeps what operators say to each other while the
+	// client waits, as a file apart; false: it is never written.
+	RecordConsultations bool `yaml:"record_consultations" name:"record-consultations" default:"true" negatable:"" help:"Keep operators' private consultations, apart from the recording."`
+
 	// HTTP is the address of the API and the console, host:port.
 	HTTP string `yaml:"http" name:"http" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address of the HTTP API and the console."`
 	// PublicURL is how browsers and backends reach HTTP; links in answers

@@ -33,6 +33,7 @@ type callData struct {
 	// Query is the signed link's, passed on to what the page loads.
 	Query    template.URL
 	Lanes    picture
+	Parts    []part // the call's stages
 	Timeline []line
 	// Over tells that nothing more will change.
 	Over bool
@@ -111,7 +112,7 @@ func (c *Console) call(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, http.StatusInternalServerError, "error.server")
 		return
 	}
-	data := callData{callRow: rowOf(one, time.Now()), Timeline: timeline(events, langOf(r)), Lanes: draw(events, time.Now())}
+	data := callData{callRow: rowOf(one, time.Now()), Timeline: timeline(events, langOf(r)), Lanes: draw(events, time.Now()), Parts: parts(one, events, time.Now(), langOf(r))}
 	data.Over = !one.Status.IsZero() && one.Recording != call.RecordingRendering && one.Recording != call.RecordingRunning
 	if who.Call != "" {
 		q := r.URL.Query()

@@ -216,6 +216,7 @@ func TestNobodyComesInWithoutAKey(t *testing.T) {
 		{"GET", "/api/v1/calls/" + id + "/events", access.Read},
 		{"GET", "/api/v1/calls/" + id + "/recording", access.Read},
 		{"GET", "/api/v1/calls/" + id + "/recording/peaks", access.Read},
+		{"GET", "/api/v1/calls/" + id + "/recording/consultation", access.Read},
 		{"POST", "/api/v1/calls/" + id + "/recording/link", access.Read},
 		{"GET", "/api/v1/trunks", access.Read},
 		{"POST", "/api/v1/trunks", access.Admin},

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,8 +18,9 @@ import (
 
 // The files of a finished recording, in its folder.
 const (
-	wavFile   = "recording.wav"
-	peaksFile = "peaks.json"
+	wavFile          = "recording.wav"
+	peaksFile        = "peaks.json"
+	consultationFile = "consultation.wav"
 )
 
 // download is how long a reader may take for a whole recording.
@@ -33,6 +35,12 @@ type LinkInput struct {
 type recordingInput struct {
 	IDInput
 	LinkInput
+	Format string `query:"format" enum:"wav,mp3,ogg" default:"wav" doc:"mp3 and ogg where the server has an encoder"`
+	Stage  int    `query:"stage" minimum:"1" doc:"Only this one of the call's stages, counted from 1"`
+}
+
+type consultationInput struct {
+	IDInput
 	Format string `query:"format" enum:"wav,mp3,ogg" default:"wav" doc:"mp3 and ogg where the server has an encoder"`
 }
 
@@ -58,18 +66,35 @@ func (a *API) recordings() {
 		if err != nil {
 			return nil, err
 		}
-		mime := "audio/wav"
-		if in.Format != "wav" {
-			mime = formats[in.Format].mime
-			var none *noEncoderError
-			switch file, err = a.encoder.encode(ctx, file, in.Format); {
-			case errors.As(err, &none):
-				return nil, huma.Error406NotAcceptable(none.Error())
-			case err != nil:
-				return nil, a.problem(ctx, err)
+		var part stretch
+		if in.Stage > 0 {
+			if part, err = a.stage(ctx, in.ID, in.Stage); err != nil {
+				return nil, err
 			}
 		}
-		return a.file(ctx, file, mime, in.ID+"."+in.Format)
+		return a.sound(ctx, file, part, in.Format, in.ID)
+	})
+
+	huma.Register(a.api, huma.Operation{
+		OperationID: "get-consultation", Method: http.MethodGet, Path: "/api/v1/calls/{id}/recording/consultation", Tags: []string{"calls"},
+		Summary: "What operators said to each other while the client waited",
+		Description: "Stereo: who asked left, who was asked right, from the first word of it to the last. Only with a key: a signed link does not open it. " +
+			"404 where nobody consulted, or it is not kept (setting record_consultations).",
+		Metadata: right(access.Read), Security: security,
+		Errors: append([]int{http.StatusNotFound, http.StatusNotAcceptable, http.StatusConflict}, refusals...),
+		Responses: map[string]*huma.Response{
+			"200": {Description: "The whole file", Content: map[string]*huma.MediaType{"audio/wav": binary, "audio/mpeg": binary, "audio/ogg": binary}},
+			"206": {Description: "The part asked for", Content: map[string]*huma.MediaType{"audio/wav": binary, "audio/mpeg": binary, "audio/ogg": binary}},
+		},
+	}, func(ctx context.Context, in *consultationInput) (*huma.StreamResponse, error) {
+		file, err := a.recordingFile(ctx, in.ID, consultationFile)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+			return nil, huma.Error404NotFound("nobody consulted on this call, or it is not kept")
+		}
+		return a.sound(ctx, file, stretch{}, in.Format, in.ID+".consultation")
 	})
 
 	huma.Register(a.api, huma.Operation{
@@ -127,7 +152,28 @@ func (a *API) recordingFile(ctx context.Context, id, name string) (string, error
 	return "", huma.Error404NotFound("the call was not recorded (state none)")
 }
 
-// file serves a file, or parts of it.
+// sound serves a WAV file, or a part of it, in a format. as is the name it is
+// saved under, without its end.
+func (a *API) sound(ctx context.Context, file string, part stretch, format, as string) (*huma.StreamResponse, error) {
+	as += part.suffix() + "." + format
+	if format == "wav" {
+		if part.whole() {
+			return a.file(ctx, file, "audio/wav", as)
+		}
+		return a.cut(ctx, file, part, as)
+	}
+	made, err := a.encoder.encode(ctx, file, format, part)
+	var none *noEncoderError
+	switch {
+	case errors.As(err, &none):
+		return nil, huma.Error406NotAcceptable(none.Error())
+	case err != nil:
+		return nil, a.problem(ctx, err)
+	}
+	return a.file(ctx, made, formats[format].mime, as)
+}
+
+// file serves a file.
 func (a *API) file(ctx context.Context, name, mime, as string) (*huma.StreamResponse, error) {
 	f, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -137,6 +183,11 @@ func (a *API) file(ctx context.Context, name, mime, as string) (*huma.StreamResp
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
+	return a.serve(ctx, f, f, mime, as)
+}
+
+// serve sends content, or ranges of it. It comes from f, which it closes.
+func (a *API) serve(ctx context.Context, f *os.File, content io.ReadSeeker, mime, as string) (*huma.StreamResponse, error) {
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
@@ -152,6 +203,6 @@ func (a *API) file(ctx context.Context, name, mime, as string) (*huma.StreamResp
 		if as != "" {
 			w.Header().Set("Content-Disposition", `inline; filename="`+as+`"`)
 		}
-		http.ServeContent(w, r, "", info.ModTime(), f)
+		http.ServeContent(w, r, "", info.ModTime(), content)
 	}}, nil
 }

@@ -81,11 +81,11 @@ func kilohertz(rate string) string {
 	return strconv.FormatFloat(float64(hz)/1000, 'f', -1, 64)
 }
 
-// encode gives the file of the recording in a format, made now if it was not
-// before. The error is a *noEncoderError if the machine cannot.
-func (e *encoder) encode(ctx context.Context, wav, name string) (string, error) {
+// encode gives the file of the recording, or of a part of it, in a format, made
+// now if it was not before. The error is a *noEncoderError if the machine cannot.
+func (e *encoder) encode(ctx context.Context, wav, name string, part stretch) (string, error) {
 	f := formats[name]
-	made := strings.TrimSuffix(wav, filepath.Ext(wav)) + "." + name
+	made := strings.TrimSuffix(wav, filepath.Ext(wav)) + part.suffix() + "." + name
 	if fresh(made, wav) {
 		return made, nil
 	}
@@ -99,7 +99,7 @@ func (e *encoder) encode(ctx context.Context, wav, name string) (string, error) 
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		return nil, f.run(ctx, wav, made, name)
+		return nil, f.run(ctx, wav, made, name, part)
 	})
 	select {
 	case r := <-result:
@@ -118,33 +118,33 @@ func fresh(made, from string) bool {
 	return err == nil && !m.ModTime().Before(f.ModTime())
 }
 
-func (f format) run(ctx context.Context, wav, made, name string) error {
+func (f format) run(ctx context.Context, wav, made, name string, part stretch) error {
 	for _, p := range f.programs {
 		path, err := exec.LookPath(p.name)
 		if err != nil {
 			continue
 		}
-		return p.run(ctx, path, wav, made)
+		return p.run(ctx, path, wav, made, part)
 	}
 	return &noEncoderError{name, f.install}
 }
 
-func (p program) run(ctx context.Context, path, wav, made string) error {
+func (p program) run(ctx context.Context, path, wav, made string, s stretch) error {
 	file, err := os.Open(wav)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	in := bufio.NewReaderSize(file, 64<<10)
-	head, err := readHeader(in)
+	head, sound, err := s.of(file)
 	if err != nil {
 		return fmt.Errorf("%s: %w", wav, err)
 	}
+	in := bufio.NewReaderSize(sound, 64<<10)
 	part := made + ".part"
 	defer os.Remove(part) // gone by then if all went well
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, p.args(strconv.Itoa(head.rate), part)...)
-	cmd.Stdin, cmd.Stderr = &alawReader{src: io.LimitReader(in, head.size)}, &said
+	cmd.Stdin, cmd.Stderr = &alawReader{src: in}, &said
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w: %s", p.name, err, bytes.TrimSpace(said.Bytes()))

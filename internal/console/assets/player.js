@@ -48,11 +48,20 @@ export async function startPlayer(page) {
   const audio = page.querySelector('audio');
   const wave = page.querySelector('.wave');
   if (!audio || !wave) return;
+  let until = 0; // where a stage that is played by itself ends
+  const play = (from, to) => {
+    audio.currentTime = from;
+    until = to;
+    audio.play();
+  };
   page.addEventListener('click', (event) => {
     const button = event.target.closest('button[data-sound]');
-    if (!button) return;
-    audio.currentTime = Number(button.dataset.sound);
-    audio.play();
+    if (button) play(Number(button.dataset.sound), Number(button.dataset.until || 0));
+  });
+  audio.addEventListener('timeupdate', () => {
+    if (!until || audio.currentTime < until) return;
+    until = 0;
+    audio.pause();
   });
   const answer = await fetch(wave.dataset.peaks);
   if (!answer.ok) {
@@ -64,8 +73,7 @@ export async function startPlayer(page) {
   const redraw = () => draw(canvas, peaks, audio.duration ? audio.currentTime / audio.duration : 0);
   canvas.addEventListener('click', (event) => {
     if (!audio.duration) return;
-    audio.currentTime = (event.offsetX / canvas.clientWidth) * audio.duration;
-    audio.play();
+    play((event.offsetX / canvas.clientWidth) * audio.duration, 0);
   });
   let frame = 0;
   const run = () => {

@@ -209,16 +209,6 @@ const RecordingLength = 30 * time.Second
 func (s *Server) Record(id string) {
 	s.t.Helper()
 	const rate = 8000
-	dir := s.recording(id)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		s.t.Fatal(err)
-	}
-	file, err := os.Create(filepath.Join(dir, "recording.wav"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer file.Close()
-	out := wav.NewStereo(file, rate)
 	n := int(RecordingLength.Seconds()) * rate
 	samples := [2][]int16{make([]int16, n), make([]int16, n)}
 	var peaks [2][]int
@@ -240,12 +230,23 @@ func (s *Server) Record(id string) {
 			}
 		}
 	}
-	s.check(out.Write(samples[0], samples[1]))
-	s.check(out.Close())
+	s.Sound(id, "recording.wav", rate, samples[0], samples[1])
 	text, err := json.Marshal(map[string]any{"version": 1, "duration_ms": RecordingLength.Milliseconds(), "interval_ms": 100, "left": peaks[0], "right": peaks[1]})
 	s.check(err)
-	s.check(os.WriteFile(filepath.Join(dir, "peaks.json"), text, 0o600))
+	s.check(os.WriteFile(filepath.Join(s.recording(id), "peaks.json"), text, 0o600))
 	s.Append(call.Event{CallID: id, Type: call.RecordingState, Recording: call.RecordingReady, DurationS: RecordingLength.Seconds()})
+}
+
+// Sound writes a stereo file into the folder of a call's recording.
+func (s *Server) Sound(id, name string, rate int, left, right []int16) {
+	s.t.Helper()
+	s.check(os.MkdirAll(s.recording(id), 0o750))
+	file, err := os.Create(filepath.Join(s.recording(id), name))
+	s.check(err)
+	defer file.Close()
+	out := wav.NewStereo(file, rate)
+	s.check(out.Write(left, right))
+	s.check(out.Close())
 }
 
 // Key makes a key with the right.

@@ -19,12 +19,15 @@ type Stereo struct {
 	err    error // the first one, told by Close too
 }
 
+// StereoHeader is what stands before size bytes of sound in such a file.
+func StereoHeader(rate, size int) []byte { return header(nil, tagALaw, 2, rate, size) }
+
 // NewStereo starts a file at the writer's place, which must be its beginning.
 // The header is right once Close has returned; before that it says 0 bytes,
 // which readers take for "to the end".
 func NewStereo(file io.WriteSeeker, rate int) *Stereo {
 	s := &Stereo{file: file, w: bufio.NewWriterSize(file, 64<<10), rate: rate}
-	_, s.err = s.w.Write(header(nil, tagALaw, 2, rate, 0))
+	_, s.err = s.w.Write(StereoHeader(rate, 0))
 	return s
 }
 
@@ -56,7 +59,7 @@ func (s *Stereo) Close() error {
 	if _, s.err = s.file.Seek(0, io.SeekStart); s.err != nil {
 		return s.err
 	}
-	if _, s.err = s.file.Write(header(nil, tagALaw, 2, s.rate, s.size)); s.err != nil {
+	if _, s.err = s.file.Write(StereoHeader(s.rate, s.size)); s.err != nil {
 		return s.err
 	}
 	_, s.err = s.file.Seek(0, io.SeekEnd)
