@@ -63,7 +63,8 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	phones, ports, err := c.engine(db, log)
+	var calls *dispatch.Service
+	phones, ports, err := c.engine(db, func(ctx context.Context, leg telephony.Leg) { calls.Take(ctx, leg) }, log)
 	if err != nil {
 		return err
 	}
@@ -72,17 +73,21 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), library)}
 	archive.DropConsultations = !c.RecordConsultations
 	services := scenario.Services{
-		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Logger: log,
+		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db,
+		Directory: db, Lines: scenario.NewLines(), Region: c.Region, Logger: log,
 	}
 	self, err := dryrun.Self()
 	if err != nil {
 		return err
 	}
-	calls := dispatch.New(dispatch.Config{
+	board := &scenario.Switchboard{Services: services, Voice: speech.Voice{Language: "ru"}}
+	calls = dispatch.New(dispatch.Config{
 		Store:  db,
 		Runner: &scenario.Callbacks{Services: services},
+		Board:  board,
 		Speech: library, Trials: dryrun.NewProcess(self, "try"), Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 	})
+	board.Later = calls
 	signer, err := access.OpenSigner(c.Data)
 	if err != nil {
 		return err
@@ -147,7 +152,8 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 }
 
 // engine is the built-in phone system, and the pool of its media ports.
-func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine, *stream.Ports, error) {
+// take is given the calls that come.
+func (c *serveCmd) engine(db *store.Store, take func(context.Context, telephony.Leg), log *slog.Logger) (*sipengine.Engine, *stream.Ports, error) {
 	host, _, err := net.SplitHostPort(c.SIP)
 	if err != nil {
 		return nil, nil, err
@@ -169,7 +175,7 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 		MediaTimeout: c.MediaTimeout,
 		UserAgent:    "Perezvon " + versionName(),
 		Logger:       log,
-		Handler:      refuse,
+		Handler:      take,
 	}
 	if c.SIPTLS != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
@@ -181,9 +187,6 @@ func (c *serveCmd) engine(db *store.Store, log *slog.Logger) (*sipengine.Engine,
 	engine, err := sipengine.New(cfg)
 	return engine, ports, err
 }
-
-// refuse answers calls in: there are no routes for them yet.
-func refuse(_ context.Context, leg telephony.Leg) { leg.Hangup(404) }
 
 func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine,
 	feed *httpapi.Feed, archive *recording.Archive, signer *access.Signer, told backends, watch *metrics.Metrics, log *slog.Logger,

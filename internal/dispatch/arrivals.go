@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/telephony"
@@ -31,4 +32,11 @@ func (s *Service) Take(_ context.Context, leg telephony.Leg) {
 	}
 	in := scenario.Arrival{CallID: callID, Account: directory.DefaultAccount, Leg: leg}
 	s.perform(a, in.Account, callID, func(ctx context.Context) call.Status { return s.config.Board.Run(ctx, in) })
+}
+
+// CallBack orders a callback of the widget to the client, as if he had asked for
+// it there.
+func (s *Service) CallBack(ctx context.Context, account, widget, client string) error {
+	_, err := s.Accept(ctx, account, callback.Packet{Widget: widget, Client: client}, nil, "")
+	return err
 }
