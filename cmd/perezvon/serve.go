@@ -80,7 +80,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	board := &scenario.Switchboard{Services: services, Voice: speech.Voice{Language: "ru"}}
+	board := &scenario.Switchboard{Services: services, Voice: speech.Voice{Language: "ru"}, Responsible: db}
 	calls = dispatch.New(dispatch.Config{
 		Store:  db,
 		Runner: &scenario.Callbacks{Services: services},

@@ -30,6 +30,9 @@ func (s *Service) Take(_ context.Context, leg telephony.Leg) {
 		leg.Refuse(503, err.Error())
 		return
 	}
+	info := leg.Info()
+	s.config.Logger.Info("call in", "call", callID, "leg", leg.ID(), "sip", info.CallID, "from", info.From, "to", info.To,
+		"trunk", info.Trunk, "operator", info.Operator)
 	in := scenario.Arrival{CallID: callID, Account: directory.DefaultAccount, Leg: leg}
 	s.perform(a, in.Account, callID, func(ctx context.Context) call.Status { return s.config.Board.Run(ctx, in) })
 }

@@ -123,13 +123,13 @@ func TestAnOperatorDials(t *testing.T) {
 	srv.operator("102", says(clientTone, sips), nil)
 	srv.carrier("city", says(clientTone, sips))
 
-	for number, direction := range map[string]call.Direction{"102": call.Internal, "84951112233": call.Outbound} {
+	for number, direction := range map[string]call.Direction{"102": call.Internal, "+74951112233": call.Outbound} {
 		leg, err := first.Call(limit(t), number)
 		must(t, err)
 		_ = says(managerTone, 0).Talk(limit(t), leg)
 		srv.expect(srv.only(direction), call.Completed)
 	}
-	_, err := first.Call(limit(t), "+4930123456")
+	_, err := first.Call(limit(t), "+442071234567")
 	if e, ok := err.(*telephony.DialError); !ok || e.Code != 403 { //nolint:errorlint // always a pointer, never wrapped
 		t.Errorf("a call abroad: %v", err)
 	}

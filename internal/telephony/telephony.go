@@ -128,7 +128,8 @@ type Dial struct {
 	// first phone to answer wins, the rest are cancelled.
 	Operator string
 	// Trunk is the route to the outside, Number whom to call there (E.164
-	// with +; the trunk's own number format is applied by the engine).
+	// with +, to which the engine applies the trunk's own format, or a short
+	// number that goes as it stands).
 	Trunk, Number string
 	// CallerID is the number the far end is shown, CallerName the name;
 	// empty: the trunk's own.

@@ -74,7 +74,7 @@ func (e *Engine) onInvite(req *sip.Request, tx *sip.ServerTx, c caller) {
 	if !tx.OnCancel(func(cancel *sip.Request) { l.in.cancel(l, reasonOf(cancel)) }) {
 		l.in.cancel(l, reason{})
 	}
-	l.log.Info("call in", "from", l.info.From, "to", l.info.To, "trunk", l.info.Trunk, "operator", l.info.Operator)
+	l.log.Debug("call in", "from", l.info.From, "to", l.info.To, "trunk", l.info.Trunk, "operator", l.info.Operator)
 	e.cfg.Handler(l.ctx, l)
 	l.Hangup(0)
 }

@@ -30,14 +30,18 @@ func (t *Trunk) uri(user string) sip.Uri {
 
 // Prepare addresses a request to a number behind the trunk: Request-URI,
 // transport, To, From with a new tag, and the header that carries the caller's
-// number (Trunk.CallerIDHeader). number is E.164. callerID is E.164 or whatever
+// number (Trunk.CallerIDHeader). number is E.164, or a short number or code (112, 101, *600) that goes as it
+// stands. callerID is E.164 or whatever
 // the trunk lets pass as a number (an extension), empty: the trunk's own;
 // callerName may be anything. It fails if the number cannot be written in the
 // trunk's format.
 func (t *Trunk) Prepare(req *sip.Request, number, callerID, callerName string) error {
-	dialled, err := numbering.Format(number, t.NumberFormat)
-	if err != nil {
-		return fmt.Errorf("number for trunk %s: %w", t.Name, err)
+	dialled := number
+	if !short(number) {
+		var err error
+		if dialled, err = numbering.Format(number, t.NumberFormat); err != nil {
+			return fmt.Errorf("number for trunk %s: %w", t.Name, err)
+		}
 	}
 	dialled = escapeUser(dialled)
 	req.Recipient = t.uri(dialled)
@@ -62,6 +66,16 @@ func (t *Trunk) Prepare(req *sip.Request, number, callerID, callerName string) e
 	req.AppendHeader(&sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: dialled, Host: t.Host}})
 	return nil
 }
+
+// short tells a number that no country's plan has: of emergency services, an
+// extension, a service code.
+func short(number string) bool {
+	return number != "" && len(number) <= maxShort && strings.Trim(number, "0123456789*#") == ""
+}
+
+// maxShort is one less than the shortest number that could be a whole one
+// written without its +.
+const maxShort = 6
 
 // caller is the user part that shows who calls.
 func (t *Trunk) caller(callerID string) string {

@@ -30,6 +30,15 @@ func prepare(t *testing.T, d directory.Trunk, number, callerID, callerName strin
 	return lines
 }
 
+func TestAShortNumberGoesAsItStands(t *testing.T) {
+	for _, number := range []string{"112", "101", "*600"} {
+		lines := prepare(t, directory.Trunk{Name: "a", Host: "example.org"}, number, "", "")
+		if !strings.Contains(lines[0], " sip:"+number+"@") {
+			t.Errorf("%s goes as %s", number, lines[0])
+		}
+	}
+}
+
 func TestPrepare(t *testing.T) {
 	for _, c := range []struct {
 		name                     string
