@@ -14,6 +14,7 @@ import (
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/config"
 	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/dryrun"
 )
 
 func page(t *testing.T, name string) string {
@@ -104,6 +105,14 @@ func TestQueuesListsEverySettingAndStrategy(t *testing.T) {
 		rows = append(rows, "`"+strategy+"` |")
 	}
 	needs(t, "queues.md", rows...)
+}
+
+func TestWidgetsListsEveryFieldOfATrial(t *testing.T) {
+	var rows []string
+	for _, typ := range []reflect.Type{reflect.TypeFor[dryrun.Order](), reflect.TypeFor[dryrun.Script]()} {
+		rows = append(rows, fields(typ)...)
+	}
+	needs(t, "widgets.md", rows...)
 }
 
 // fields are the JSON names of a struct, as the first cell of a row.

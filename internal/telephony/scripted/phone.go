@@ -1,6 +1,7 @@
 package scripted
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -43,7 +44,12 @@ func Silent() Phone { return Phone{never: true} }
 // Refuses is a far end that refuses with a SIP status after that long, without
 // having rung.
 func Refuses(after time.Duration, code int) Phone {
-	return Phone{after: after, final: &telephony.DialError{Code: code, Reason: "scripted"}}
+	return Phone{after: after, final: &telephony.DialError{Code: code, Reason: cmp.Or(phrases[code], "scripted")}}
+}
+
+// phrases are what phones and carriers usually say with a status (RFC 3261 §21).
+var phrases = map[int]string{
+	404: "Not Found", 480: "Temporarily Unavailable", 486: "Busy Here", 503: "Service Unavailable", 603: "Decline",
 }
 
 // Unreachable is a call that fails before anything is sent.
