@@ -190,7 +190,10 @@ func TestATrialTellsWhatBecomesOfTheRequest(t *testing.T) {
 
 func TestATrialTellsTheNextAttempt(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		b := trying(t, func(w *directory.Widget) { w.DTMFCancel, w.DTMFReschedule, w.DTMFCancelRecalls = "0", "9", "8" })
+		b := trying(t, func(w *directory.Widget) {
+			w.DTMFCancel, w.DTMFReschedule, w.DTMFCancelRecalls = "0", "9", "8"
+			w.RecallOn = []directory.StatusName{"client_busy", "completed", "cancelled_by_manager"}
+		})
 		press := func(key string, after float64) func(*dryrun.Order) {
 			return func(o *dryrun.Order) {
 				o.Manager = []dryrun.Script{{Keys: []dryrun.Press{{Key: key, AfterS: after}}}}
@@ -205,7 +208,7 @@ func TestATrialTellsTheNextAttempt(t *testing.T) {
 			want    call.Status
 			wait    time.Duration // 0: none
 		}{
-			{"both talked", unchanged, 0, call.Completed, 0},
+			{"both talked, and the widget wants it again", unchanged, 0, call.Completed, 10 * time.Second},
 			{"busy", busy, 0, call.ClientBusy, 10 * time.Second},
 			{"busy again", busy, 2, call.ClientBusy, 20 * time.Second},
 			{"busy at last", busy, 4, call.ClientBusy, 0},
