@@ -176,9 +176,10 @@ func (s *Service) play(ctx context.Context, trial *Trial, o dryrun.Order, n stor
 	return nil
 }
 
-// nextAttempt is what the store decides at the end of an attempt.
+// nextAttempt is what the store decides at the end of an attempt. (Nobody cancels
+// a trial from outside.)
 func nextAttempt(w directory.Widget, attempt int, end call.Event) *time.Time {
-	if end.CancelRecalls || *end.Status == call.Cancelled || *end.Status == call.CancelledByManager {
+	if end.CancelRecalls {
 		return nil
 	}
 	at, ok := w.RecallAt(attempt, *end.Status, end.Reschedule, end.At)
