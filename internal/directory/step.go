@@ -114,7 +114,8 @@ type CallbackOffer struct {
 }
 
 // ToRoute goes on with the steps of another route, whatever it matches and
-// whenever it is open. They do not return. In JSON it is the name alone.
+// whenever it is open; if they do not take the call, it is passed on like by any
+// step. In JSON it is the name alone.
 type ToRoute struct {
 	Name string `json:"name"`
 }
