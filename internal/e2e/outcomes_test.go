@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -59,11 +58,9 @@ func TestClientTrunkDead(t *testing.T) {
 	srv := start(t, serverproc.Options{})
 	manager := peers.Answerer{Tone: managerTone}.Start(t)
 	srv.trunk("managers", manager)
-	nobody, err := net.ListenPacket("udp", "127.0.0.1:0")
-	must(t, err)
-	port := nobody.LocalAddr().(*net.UDPAddr).Port
-	must(t, nobody.Close())
-	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/trunks/clients", map[string]any{"host": "127.0.0.1", "port": port}, nil))
+	// Below the ports that the system hands out, at an address of the loopback
+	// that nobody uses.
+	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/trunks/clients", map[string]any{"host": "127.0.0.99", "port": 9}, nil))
 	a := srv.callback(order(nil))
 	srv.expect(a.CallID, call.ClientTrunkFailure)
 	must(t, manager.Wait(limit(t)))
@@ -116,7 +113,7 @@ func TestManagerHangsUpWhileTheClientRings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := start(t, serverproc.Options{})
-			manager, client := peers.Answerer{Tone: managerTone, HangUp: 4 * time.Second}.Start(t), client.Start(t)
+			manager, client := peers.Answerer{Tone: managerTone, HangUp: 10 * time.Second}.Start(t), client.Start(t)
 			srv.trunk("managers", manager)
 			srv.trunk("clients", client)
 			a := srv.callback(order(nil))
@@ -181,7 +178,7 @@ func TestThreeManagersInParallel(t *testing.T) {
 			Manual: extension == "103", // the others answer at once, and so in the same instant
 		}.Start(t)
 	}
-	client := peers.Answerer{Tone: clientTone, HangUp: 2 * time.Second}.Start(t)
+	client := peers.Answerer{Tone: clientTone, HangUp: 4 * time.Second}.Start(t)
 	srv.trunk("clients", client)
 	a := srv.callback(order(packet{"managers": "101_102_103", "dial_mode": "parallel", "trunks_manager": nil}))
 	ctx := limit(t)

@@ -52,8 +52,24 @@ type Process struct {
 	err   error // of the process, once ended
 }
 
-// Start runs the server and waits until it is ready.
-func Start(ctx context.Context, o Options) (*Process, error) {
+// tries bounds how often a server is started that found its port taken.
+const tries = 3
+
+// Start runs the server and waits until it is ready. Between our finding a free
+// port and the server's binding it somebody else may be given it: then it is
+// started anew with others.
+func Start(ctx context.Context, o Options) (p *Process, err error) {
+	for range tries {
+		if p, err = start(ctx, o); err == nil || !errors.Is(err, errEndedAtOnce) || o.HTTP != "" && o.SIP != "" {
+			break
+		}
+	}
+	return p, err
+}
+
+var errEndedAtOnce = errors.New("it ended at once")
+
+func start(ctx context.Context, o Options) (*Process, error) {
 	p := &Process{Data: o.Data, SIP: o.SIP, ended: make(chan struct{})}
 	if o.HTTP == "" || o.SIP == "" {
 		http, sip, err := freePorts()
@@ -104,7 +120,7 @@ func (p *Process) waitReady(ctx context.Context) error {
 	go func() {
 		select {
 		case <-p.ended:
-			end(fmt.Errorf("it ended at once: %w", p.exitError()))
+			end(fmt.Errorf("%w: %w", errEndedAtOnce, p.exitError()))
 		case <-ctx.Done():
 		}
 	}()

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/store/storetest"
@@ -38,7 +37,6 @@ func TestPrivateAddressesAreNeverReached(t *testing.T) {
 		"[fd00::1]", "[fe80::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "127.1", "2130706433", "0x7f000001",
 	} {
 		n := create(t, s, "http://"+host+":"+port)
-		begin := time.Now()
 		if _, _, err := w.Send(t.Context(), lane(n, webhook.KindLog)); err != nil {
 			t.Fatal(err)
 		}
@@ -49,9 +47,6 @@ func TestPrivateAddressesAreNeverReached(t *testing.T) {
 		// The odd spellings of 127.0.0.1 are names that nobody resolves.
 		if odd := host[0] >= '0' && host[0] <= '9' && !netIP(host); d.LastError != forbiddenText && !odd {
 			t.Errorf("%s: %s", host, d.LastError)
-		}
-		if took := time.Since(begin); took > 3*time.Second {
-			t.Errorf("%s took %v", host, took)
 		}
 	}
 	if n := hits.Load(); n != 0 {
@@ -96,9 +91,11 @@ func TestTLSIsVerifiedAndAnswersAreLimited(t *testing.T) {
 	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains of us
 	untrusted.StartTLS()
 	defer untrusted.Close()
+	var taken atomic.Int64 // of the endless answers
 	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for {
-			if _, err := w.Write(bytes.Repeat([]byte("x"), 1<<16)); err != nil {
+			n, err := w.Write(bytes.Repeat([]byte("x"), 1<<16))
+			if taken.Add(int64(n)); err != nil {
 				return
 			}
 		}
@@ -118,9 +115,9 @@ func TestTLSIsVerifiedAndAnswersAreLimited(t *testing.T) {
 
 	n = create(t, s, endless.URL)
 	add(t, s, n.CallID, call.Event{Type: call.Note})
-	begin := time.Now()
 	drain(t, s, w, lane(n, webhook.KindEvent))
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("two endless answers took %v", took)
+	// What sockets hold is taken too.
+	if n := taken.Load(); n > 64<<20 {
+		t.Errorf("%d MB of two endless answers were taken", n>>20)
 	}
 }

@@ -43,7 +43,7 @@ func newRig(t *testing.T) *telephonytest.Rig {
 		Extension: "101", Password: "secret", Operator: telephonytest.NewSIPPhone(t, 1100),
 		Stranger: telephonytest.NewSIPPhone(t, 1300),
 		Calls:    calls,
-		Patience: time.Second,
+		Patience: 3 * time.Second, // a machine that stalls for a second has not lost a phone
 	}
 	p := place{operator: directory.Operator{Extension: r.Extension, Password: r.Password}}
 	for _, o := range r.Outside {
@@ -77,7 +77,7 @@ func startEngine(t *testing.T, c sipengine.Config) *sipengine.Engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := e.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)

@@ -58,7 +58,7 @@ func TestAPhoneIsReachedOverEveryTransport(t *testing.T) {
 			})
 			until(t, "the phone is registered", func() bool { return server.DeviceState("101") == telephony.NotInUse })
 
-			l, err := server.Dial(t.Context(), telephony.Dial{Leg: "m1", Operator: "101", Timeout: 5 * time.Second})
+			l, err := server.Dial(t.Context(), telephony.Dial{Leg: "m1", Operator: "101", Timeout: 30 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestAPhoneIsReachedOverEveryTransport(t *testing.T) {
 			}
 			done := make(chan result, 1)
 			go func() {
-				l, err := phone.Dial(t.Context(), telephony.Dial{Leg: "x", Trunk: "server", Number: "+74951234567", Timeout: 5 * time.Second})
+				l, err := phone.Dial(t.Context(), telephony.Dial{Leg: "x", Trunk: "server", Number: "+74951234567", Timeout: 30 * time.Second})
 				done <- result{l, err}
 			}()
 			select {
@@ -92,7 +92,7 @@ func TestAPhoneIsReachedOverEveryTransport(t *testing.T) {
 				r.leg.Hangup(0)
 				select {
 				case <-in.Context().Done():
-				case <-time.After(5 * time.Second):
+				case <-time.After(30 * time.Second):
 					t.Error("the call has not ended")
 				}
 				var h *telephony.HangupError

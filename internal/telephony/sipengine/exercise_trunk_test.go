@@ -25,10 +25,10 @@ func withTrunk(t *testing.T, carrier *telephonytest.SIPPhone, d directory.Trunk)
 	})
 }
 
-// until waits until cond is true, and fails after 5 s.
+// until waits until cond is true, and fails after 30 s.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(30 * time.Second)
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
 	for !cond() {

@@ -64,7 +64,7 @@ func (*tape) PlayEnded(time.Time, string)                        {}
 // hears waits until the last half second on the tape is the tone.
 func (t *tape) hears(tb testing.TB, freq float64) {
 	tb.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		t.mu.Lock()
 		n := len(t.samples)
@@ -106,7 +106,7 @@ func startReal(t testing.TB, addr string, dir *people, handler func(context.Cont
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 		defer cancel()
 		if err := e.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)

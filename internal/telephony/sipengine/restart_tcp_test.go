@@ -87,7 +87,7 @@ func (c *tcpCarrier) next(method sip.RequestMethod) tcpMessage {
 			c.Fatalf("got %s, want %s", m.StartLine(), method)
 		}
 		return m
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		c.Fatalf("no %s came", method)
 		return tcpMessage{}
 	}

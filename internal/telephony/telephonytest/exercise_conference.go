@@ -98,7 +98,7 @@ func conferenceCases() []exercise {
 			x.hear(t, 0, 1, 2)
 			part()
 			for _, p := range x.phones {
-				hearsNothing(t, p, time.Second)
+				hearsNothing(t, p)
 			}
 		}},
 		{"of three codecs", func(t *testing.T, r *Rig) {
@@ -114,8 +114,8 @@ func conferenceCases() []exercise {
 			if h := hangup(t, result(t, done)); h.Leg != "m1" || h.By != telephony.ByFar {
 				t.Errorf("%+v", h)
 			}
-			hearsNothing(t, x.phones[0], time.Second)
-			hearsNothing(t, x.phones[2], time.Second)
+			hearsNothing(t, x.phones[0])
+			hearsNothing(t, x.phones[2])
 			defer x.joins(t, 0, 2)()
 			x.hear(t, 0, 2)
 		}},

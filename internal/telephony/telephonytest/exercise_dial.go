@@ -46,7 +46,7 @@ func dialCases() []exercise {
 		}},
 		{"answered, and the phone dies without BYE", func(t *testing.T, r *Rig) {
 			l := answered(t, r, r.Outside[0], "c1")
-			hearsNothing(t, r.Outside[0].SIPPhone, patience)
+			hearsNothing(t, r.Outside[0].SIPPhone)
 			r.Outside[0].Die()
 			if h := ends(t, l); h.By != telephony.ByNetwork || h.Reason == "" {
 				t.Errorf("%+v", h)
@@ -151,7 +151,7 @@ func dialCases() []exercise {
 			d := out(r.Outside[0], "c1")
 			d.Timeout = 300 * time.Millisecond
 			err := fails(t, r, d)
-			if err.Code != 408 || err.Phase != telephony.PhaseRinging || err.Elapsed < d.Timeout || err.Elapsed > d.Timeout+time.Second {
+			if err.Code != 408 || err.Phase != telephony.PhaseRinging || err.Elapsed < d.Timeout {
 				t.Errorf("%v after %v", err, err.Elapsed)
 			}
 			is(t, r.Outside[0].SIPPhone, PhoneIdle)
@@ -171,7 +171,7 @@ func dialCases() []exercise {
 		}},
 		{"given up before the far end's first word", func(t *testing.T, r *Rig) {
 			// A CANCEL must wait for a provisional response (RFC 3261 §9.1).
-			r.Outside[0].Behave(Manner{Wait: 300 * time.Millisecond})
+			r.Outside[0].Behave(Manner{Wait: 2 * time.Second})
 			giveUp(t, r, func() { is(t, r.Outside[0].SIPPhone, PhoneRinging) })
 			if within(150*time.Millisecond, r.Outside[0].Cancelled) {
 				t.Error("cancelled too early")
@@ -298,7 +298,7 @@ func listenerCases() []exercise {
 			if err := result(t, done); err != nil {
 				t.Fatal(err)
 			}
-			hearsNothing(t, manager.SIPPhone, time.Second)
+			hearsNothing(t, manager.SIPPhone)
 		}},
 		{"hears nothing more when the dial fails", func(t *testing.T, r *Rig) {
 			manager, client := r.Outside[0], r.Outside[1]
@@ -315,7 +315,7 @@ func listenerCases() []exercise {
 			if err := result(t, done); err == nil {
 				t.Fatal("answered")
 			}
-			hearsNothing(t, manager.SIPPhone, time.Second)
+			hearsNothing(t, manager.SIPPhone)
 			if m.Context().Err() != nil {
 				t.Error("the listener's leg has ended")
 			}

@@ -124,6 +124,9 @@ func (p *SIPPhone) registered(req *sip.Request, from netip.AddrPort) {
 }
 
 func (p *SIPPhone) invited(req *sip.Request, from netip.AddrPort) {
+	if p.call != nil && branch(p.call.invite) == branch(req) && !p.call.manner.Mute {
+		return // said again, because the phone has not said a word yet
+	}
 	if p.state != PhoneIdle {
 		p.respond(req, 486, "", nil)
 		return

@@ -17,7 +17,9 @@ import (
 // Manner is how a SIPPhone treats a call that comes in. The zero value rings
 // until the test lets it do something else.
 type Manner struct {
-	// Wait is the silence before its first word; Mute: it never says one.
+	// Wait is the silence before its first word. Mute: it never says one, and
+	// refuses the INVITE when it is repeated, half a second later: else the
+	// engine would wait 32 s for its last word.
 	Wait time.Duration
 	Mute bool
 	// Unavailable: it answers OPTIONS with 503.

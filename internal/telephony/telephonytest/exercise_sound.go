@@ -32,15 +32,15 @@ func playCases() []exercise {
 		{"is heard to its end", func(t *testing.T, r *Rig) {
 			l := answered(t, r, r.Outside[0], "m1")
 			began := time.Now()
-			done := begun(func() error { return l.Play(t.Context(), prompt(promptTone, 600*time.Millisecond)) })
+			done := begun(func() error { return l.Play(t.Context(), prompt(promptTone, 2*time.Second)) })
 			hears(t, r.Outside[0].SIPPhone, promptTone)
 			if err := result(t, done); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(began); took < 560*time.Millisecond || took > 900*time.Millisecond {
-				t.Errorf("returned after %v", took)
+			if took := time.Since(began); took < 1960*time.Millisecond {
+				t.Errorf("returned after %v of 2 s", took)
 			}
-			hearsNothing(t, r.Outside[0].SIPPhone, 500*time.Millisecond)
+			hearsNothing(t, r.Outside[0].SIPPhone)
 		}},
 		{"is interrupted at once", func(t *testing.T, r *Rig) {
 			l := answered(t, r, r.Outside[0], "m1")
@@ -52,7 +52,7 @@ func playCases() []exercise {
 			if err := result(t, done); !errors.Is(err, errGivenUp) {
 				t.Errorf("%v", err)
 			}
-			hearsNothing(t, r.Outside[0].SIPPhone, 300*time.Millisecond)
+			hearsNothing(t, r.Outside[0].SIPPhone)
 		}},
 		{"goes round and round", func(t *testing.T, r *Rig) {
 			l := answered(t, r, r.Outside[0], "m1")
@@ -109,23 +109,23 @@ func joinCases() []exercise {
 			done := begun(func() error { return r.Engine.Join(ctx, a, b) })
 			hears(t, one, two.Tone())
 			hears(t, two, one.Tone())
-			hearsNothing(t, three, 100*time.Millisecond)
+			hearsNothing(t, three)
 			part(errGivenUp)
 			if err := result(t, done); !errors.Is(err, errGivenUp) {
 				t.Errorf("%v", err)
 			}
-			hearsNothing(t, one, 500*time.Millisecond)
-			hearsNothing(t, two, 500*time.Millisecond)
+			hearsNothing(t, one)
+			hearsNothing(t, two)
 
 			done = begun(func() error { return r.Engine.Join(t.Context(), c, b) })
 			hears(t, two, three.Tone())
 			hears(t, three, two.Tone())
-			hearsNothing(t, one, 100*time.Millisecond)
+			hearsNothing(t, one)
 			three.Hangup("")
 			if h := hangup(t, result(t, done)); h.Leg != "m2" || h.By != telephony.ByFar {
 				t.Errorf("%+v", h)
 			}
-			hearsNothing(t, two, 500*time.Millisecond)
+			hearsNothing(t, two)
 			for _, l := range []telephony.Leg{a, b} {
 				if l.Context().Err() != nil {
 					t.Errorf("%s has ended", l.ID())
@@ -142,8 +142,8 @@ func joinCases() []exercise {
 			if code := one.Hold(true); code != 200 {
 				t.Fatalf("hold: %d", code)
 			}
-			hearsNothing(t, one, time.Second)
-			hearsNothing(t, two, time.Second)
+			hearsNothing(t, one)
+			hearsNothing(t, two)
 			if s := r.Engine.DeviceState(r.Extension); s != telephony.OnHold {
 				t.Errorf("device state %s", s)
 			}

@@ -95,7 +95,7 @@ ctrl_tcp_listen		127.0.0.1:{{.Control}}
 // it is registered.
 func (p Phone) Start(t testing.TB) *Baresip {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	b := &Baresip{news: make(chan struct{})}
 	var control int

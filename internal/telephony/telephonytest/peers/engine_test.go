@@ -72,7 +72,7 @@ func openOffice(t *testing.T, carriers ...*peers.Sipp) *office {
 	}
 	must(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 		defer cancel()
 		if err := engine.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
@@ -154,7 +154,7 @@ func TestRefusalOfACarrierIsTold(t *testing.T) {
 			t.Parallel()
 			carrier := tt.carrier.Start(t)
 			ctx := limit(t)
-			_, err := openOffice(t, carrier).Dial(ctx, telephony.Dial{Leg: "c1", Trunk: "one", Number: number, Timeout: 2 * time.Second})
+			_, err := openOffice(t, carrier).Dial(ctx, telephony.Dial{Leg: "c1", Trunk: "one", Number: number, Timeout: 4 * time.Second})
 			var refused *telephony.DialError
 			if !errors.As(err, &refused) {
 				t.Fatalf("got %v", err)
@@ -309,7 +309,7 @@ func pressed(ctx context.Context, t *testing.T, l telephony.Leg, want string) {
 }
 
 func limit(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

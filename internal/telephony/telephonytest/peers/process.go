@@ -117,26 +117,47 @@ func (p *process) until(ctx context.Context, cond func() bool) bool {
 	return true
 }
 
-// freePort is a port that the system has just handed out and taken back; it
-// does not hand it out again soon.
+// The ports of the peers: above those of media (bench takes up to 31999) and
+// below those that Linux hands out by itself (32768 and up), so nobody is given
+// one between our look and the peer's bind.
+const firstPort, lastPort = 32000, 32766
+
+// freePort is a port that is the test's alone until it ends. Other processes of
+// tests see that it is taken by a name in the kernel's table of Unix sockets.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: Loopback.AsSlice()})
+	// Each process looks from another place on, and takes every second port:
+	// baresip takes the one above its own for TLS.
+	begin := os.Getpid() * 64 % (lastPort - firstPort)
+	for i := 0; i < lastPort-firstPort; i += 2 {
+		port := firstPort + (begin+i)%(lastPort-firstPort)
+		name, err := net.ListenUnix("unix", &net.UnixAddr{Name: fmt.Sprintf("@perezvon-test-port-%d", port)})
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		port := udp.LocalAddr().(*net.UDPAddr).Port
-		// Free for TCP too: baresip's control, sipp's TCP.
-		tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: Loopback.AsSlice(), Port: port})
-		_ = udp.Close()
-		if err == nil {
-			_ = tcp.Close()
-			return port
+		if !free(port) || !free(port+1) {
+			_ = name.Close()
+			continue
 		}
+		t.Cleanup(func() { _ = name.Close() })
+		return port
 	}
 	t.Fatal("no port is free")
 	return 0
+}
+
+// free tells that nobody has bound the port, for UDP or TCP.
+func free(port int) bool {
+	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: Loopback.AsSlice(), Port: port})
+	if err != nil {
+		return false
+	}
+	defer udp.Close()
+	tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: Loopback.AsSlice(), Port: port})
+	if err != nil {
+		return false
+	}
+	return tcp.Close() == nil
 }
 
 // listens tells that somebody on this machine has bound the UDP port.

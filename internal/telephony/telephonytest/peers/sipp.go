@@ -96,7 +96,7 @@ func (a Answerer) Start(t testing.TB) *Sipp {
 	data.HangUp = a.HangUp.Milliseconds()
 	data.Phrase = "Refused"
 	s := run(t, audio, "answerer.tmpl", data, "-m", strconv.Itoa(max(1, a.Calls)))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if !s.process.until(ctx, func() bool { return listens(int(s.addr.Port())) }) {
 		t.Fatalf("sipp does not listen\n%s", s.process.out.String())

@@ -16,7 +16,7 @@ const (
 func TestCallerAndAnswererHearEachOther(t *testing.T) {
 	t.Parallel()
 	carrier := Answerer{Tone: answererTone, Ring: 200 * time.Millisecond}.Start(t)
-	caller := Caller{Server: carrier.Addr(), Number: "79161234567", From: "101", Tone: callerTone, HangUp: 1500 * time.Millisecond}.Start(t)
+	caller := Caller{Server: carrier.Addr(), Number: "79161234567", From: "101", Tone: callerTone, HangUp: 4 * time.Second}.Start(t)
 	ctx := limit(t)
 	must(t, caller.Audio.Hears(ctx, answererTone))
 	must(t, carrier.Audio.Hears(ctx, callerTone))
@@ -67,7 +67,7 @@ func TestAnswererDoesWhatItIsTold(t *testing.T) {
 
 func TestEarlyMediaIsHeardBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
-	carrier := Answerer{Tone: answererTone, Early: true, Ring: time.Second}.Start(t)
+	carrier := Answerer{Tone: answererTone, Early: true, Ring: 3 * time.Second}.Start(t)
 	caller := Caller{Server: carrier.Addr(), Number: "1", From: "101", HangUp: 100 * time.Millisecond}.Start(t)
 	must(t, caller.Audio.Hears(limit(t), answererTone))
 	for _, m := range caller.Messages() {
@@ -80,7 +80,7 @@ func TestEarlyMediaIsHeardBeforeTheAnswer(t *testing.T) {
 }
 
 func limit(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
