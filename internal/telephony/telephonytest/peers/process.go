@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -122,15 +123,20 @@ func (p *process) until(ctx context.Context, cond func() bool) bool {
 // one between our look and the peer's bind.
 const firstPort, lastPort = 32000, 32766
 
+// portsGiven counts, so that no port is given twice: a server may still repeat
+// what it had to say to the peer that had it before.
+var portsGiven atomic.Int64
+
 // freePort is a port that is the test's alone until it ends. Other processes of
 // tests see that it is taken by a name in the kernel's table of Unix sockets.
 func freePort(t testing.TB) int {
 	t.Helper()
-	// Each process looks from another place on, and takes every second port:
-	// baresip takes the one above its own for TLS.
-	begin := os.Getpid() * 64 % (lastPort - firstPort)
-	for i := 0; i < lastPort-firstPort; i += 2 {
-		port := firstPort + (begin+i)%(lastPort-firstPort)
+	// Each process begins at another place, and takes every second port: baresip
+	// takes the one above its own for TLS.
+	const slots = (lastPort - firstPort) / 2
+	for range slots {
+		slot := (os.Getpid()*32 + int(portsGiven.Add(1))) % slots
+		port := firstPort + 2*slot
 		name, err := net.ListenUnix("unix", &net.UnixAddr{Name: fmt.Sprintf("@perezvon-test-port-%d", port)})
 		if err != nil {
 			continue
