@@ -34,6 +34,7 @@ type player struct {
 	payload [ringSize]byte
 	codecs  [ringSize]media.Codec
 	at      int64 // of the next block
+	filled  int64 // behind the last byte that was put
 
 	rate     int
 	decoders [media.G722 + 1]codec.Decoder
@@ -87,14 +88,19 @@ func (p *player) read() error {
 	}
 }
 
-// next gives the next block, at the recording's rate. It is valid until the
-// call after.
+// next gives the next block, at the recording's rate; none at all if it is
+// silent: of a leg that has come and gone most are. It is valid until the call
+// after.
 func (p *player) next() ([]int16, error) {
 	for p.pending != nil && p.pending.at < p.at+block+ahead {
 		p.put(p.pending)
 		if err := p.read(); err != nil {
 			return nil, err
 		}
+	}
+	if p.at >= p.filled+block { // and filters have rung out
+		p.at += block
+		return nil, nil
 	}
 	p.narrow, p.wide = p.narrow[:0], p.wide[:0]
 	for i, end := p.at, p.at+block; i < end; {
@@ -110,6 +116,7 @@ func (p *player) next() ([]int16, error) {
 // the same place; what is too late or too long has no place.
 func (p *player) put(c *chunk) {
 	at, end := max(c.at, p.at), min(c.at+int64(len(c.body)), p.at+ringSize)
+	p.filled = max(p.filled, end)
 	for at < end {
 		body := c.body[at-c.at : end-c.at]
 		place := at % ringSize
