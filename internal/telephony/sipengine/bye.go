@@ -24,6 +24,7 @@ func (l *leg) part(d *dialog) {
 func (l *leg) bye(d *dialog) {
 	defer d.drop()
 	l.awaitAcks(d)
+	l.awaitTold()
 	ctx, cancel := context.WithTimeout(context.Background(), finalWait)
 	defer cancel()
 	res, err := d.send(ctx, d.request(sip.BYE))

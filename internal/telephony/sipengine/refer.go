@@ -141,13 +141,28 @@ func (l *leg) transfer() *subscription {
 // outlives the leg: a phone may hang up and want to know all the same.
 func (l *leg) referral(req *sip.Request) (*subscription, *referral) {
 	r := &referral{}
-	s := &subscription{e: l.e, d: l.dialog, event: "refer", feed: r}
+	event := "refer"
 	if l.transfer() != nil {
 		// RFC 3515 §2.4.6: the first needs no id, and some phones know none.
-		s.event += ";id=" + strconv.Itoa(int(req.CSeq().SeqNo))
+		event += ";id=" + strconv.Itoa(int(req.CSeq().SeqNo))
 	}
-	s.extend(referWait)
-	return s, r
+	return l.e.subscribe(l.dialog, event, r, referWait), r
+}
+
+// awaitTold lets a phone that we are about to hang up on hear first how its
+// transfer has ended, if that is being told; otherwise it might show that it failed.
+func (l *leg) awaitTold() {
+	s := l.transfer()
+	if s == nil || !s.feed.(*referral).decided() {
+		return
+	}
+	limit := time.NewTimer(sipT1)
+	defer limit.Stop()
+	select {
+	case <-s.done:
+	case <-limit.C:
+	case <-l.e.gone:
+	}
 }
 
 // referral is how a transfer goes, for the phone that asked for it.

@@ -95,6 +95,31 @@ func TestAnOperatorsPhoneTransfersBlindAndHearsHowItGoes(t *testing.T) {
 	}
 }
 
+func TestAPhoneHearsOfItsTransferBeforeWeHangUp(t *testing.T) {
+	for name, answers := range map[string]bool{"which it takes": true, "which it does not take": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, l := operatorCall(newWorld(t), false)
+				s.refers("<sip:103@10.0.0.1>", "")
+				s.response(202, sip.REFER)
+				s.told(100, "active", 200)
+				refer(t, l).Progress(200)
+				l.Hangup(0)
+				began := time.Now()
+				if answers {
+					s.told(200, "terminated", 200)
+				} else {
+					s.request(sip.NOTIFY)
+				}
+				s.reply(s.request(sip.BYE), 200, "", "")
+				if waited := time.Since(began); waited > sipT1 || (waited == 0) != answers {
+					t.Errorf("hung up after %v", waited)
+				}
+			})
+		})
+	}
+}
+
 func TestReferToIsReadHoweverPhonesWriteIt(t *testing.T) {
 	dialog := &replaces{callID: "a b@c", toTag: "1", fromTag: "2"}
 	early := &replaces{callID: "x", toTag: "1", fromTag: "2", earlyOnly: true}

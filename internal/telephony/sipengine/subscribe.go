@@ -15,7 +15,7 @@ const (
 	// The life of a subscription: shorter is refused with 423, longer is cut,
 	// so that a restart of ours does not leave the lamps dark for long.
 	watchLeast = time.Minute
-	watchMost = 10 * time.Minute
+	watchMost  = 10 * time.Minute
 )
 
 // statusBadEvent: RFC 6665 §8.3.2.
@@ -60,11 +60,10 @@ func (e *Engine) onSubscribe(req *sip.Request, tx *sip.ServerTx, c caller) {
 	d := e.dialogFromRequest(req, sip.GenerateTagN(16), req.Recipient.User)
 	d.behindNAT = true
 	w := &watch{e: e, kind: kind, watcher: c.operator, extension: extension, entity: "sip:" + userPart(extension) + "@" + req.Recipient.Host}
-	s := &subscription{e: e, d: d, event: name, feed: w}
 	if id != "" {
-		s.event += ";id=" + id
+		name += ";id=" + id
 	}
-	s.extend(lives)
+	s := e.subscribe(d, name, w, max(lives, watchLeast)) // one look is ended by accept
 	if !e.subs.add(s) {
 		s.remove() // stops its timer
 		res := sip.NewResponseFromRequest(req, sip.StatusTemporarilyUnavailable, "Too Many Subscriptions", nil)

@@ -22,6 +22,7 @@ type subscription struct {
 	d     *dialog // in which it is told
 	event string  // the Event header of each NOTIFY
 	feed  feed
+	done  chan struct{} // closed when the last has been said
 
 	mu      sync.Mutex
 	due     bool // the feed may have news
@@ -56,6 +57,13 @@ const (
 	overStopping = "probation;retry-after=5"
 )
 
+// subscribe makes a subscription that lives for d. It is to be added, or removed.
+func (e *Engine) subscribe(dlg *dialog, event string, f feed, d time.Duration) *subscription {
+	s := &subscription{e: e, d: dlg, event: event, feed: f, done: make(chan struct{}), expires: time.Now().Add(d)}
+	s.timer = time.AfterFunc(d, func() { f.expired(s) })
+	return s
+}
+
 // extend lets the subscription live for d from now on.
 func (s *subscription) extend(d time.Duration) {
 	s.mu.Lock()
@@ -64,10 +72,6 @@ func (s *subscription) extend(d time.Duration) {
 		return
 	}
 	s.expires = time.Now().Add(d)
-	if s.timer == nil {
-		s.timer = time.AfterFunc(d, func() { s.feed.expired(s) })
-		return
-	}
 	s.timer.Reset(d)
 }
 
@@ -161,10 +165,9 @@ func (s *subscription) notify(n news) bool {
 func (s *subscription) remove() {
 	s.mu.Lock()
 	s.gone = true
-	if s.timer != nil {
-		s.timer.Stop()
-	}
+	s.timer.Stop()
 	s.mu.Unlock()
+	close(s.done)
 	s.e.subs.remove(s)
 }
 

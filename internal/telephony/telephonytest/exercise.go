@@ -62,6 +62,7 @@ func Exercise(t *testing.T, newRig func(t *testing.T) *Rig) {
 		{"Inbound", inboundCases()},
 		{"Refuse", refuseCases()},
 		{"DeviceState", deviceCases()},
+		{"Transfer", transferCases()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

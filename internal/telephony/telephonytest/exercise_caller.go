@@ -51,6 +51,9 @@ func (p *SIPPhone) Call(server netip.AddrPort, from, password, number string) {
 	p.call, p.state, p.final, p.refusal = c, PhoneCalling, 0, nil
 	p.listen(c, nil)
 	req.AppendHeader(&sip.ContactHeader{Address: p.contact()})
+	if p.manner.Asserts != "" {
+		req.AppendHeader(sip.NewHeader("P-Asserted-Identity", "<sip:"+p.manner.Asserts+"@"+host+">"))
+	}
 	req.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
 	req.SetBody(p.description(c))
 	p.wg.Go(func() { p.calling(c, server, account{from, password}) })

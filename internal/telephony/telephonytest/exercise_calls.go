@@ -280,6 +280,19 @@ func inboundCases() []exercise {
 				t.Errorf("%+v", i)
 			}
 		}},
+		{"with the number that a carrier vouches for, which a phone's word is not taken for", func(t *testing.T, r *Rig) {
+			asserts := Manner{Asserts: "+74951112233"}
+			r.Outside[0].Behave(asserts)
+			r.Outside[0].Call(r.Server, number, "", "100")
+			if i := incoming(t, r).Info(); i.ANI != asserts.Asserts || i.From != number {
+				t.Errorf("%+v", i)
+			}
+			r.Operator.Behave(asserts)
+			r.Operator.Call(r.Server, r.Extension, r.Password, "100")
+			if i := incoming(t, r).Info(); i.ANI != "" {
+				t.Errorf("%+v", i)
+			}
+		}},
 		{"from somebody who only claims to be an operator", func(t *testing.T, r *Rig) {
 			for _, password := range []string{"", "guess"} {
 				r.Stranger.Call(r.Server, r.Extension, password, "100")

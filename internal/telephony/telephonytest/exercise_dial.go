@@ -13,6 +13,15 @@ import (
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
+// elsewhere wants a phone that was cancelled to know that somebody has
+// answered (RFC 3326), so that it shows no missed call.
+func elsewhere(t *testing.T, p *SIPPhone) {
+	t.Helper()
+	if why := p.CancelReason(); !strings.HasPrefix(why, "SIP") || !strings.Contains(why, "cause=200") {
+		t.Errorf("cancelled with the Reason %q", why)
+	}
+}
+
 func dialCases() []exercise {
 	return slices.Concat([]exercise{
 		{"answered, and the far end hangs up", func(t *testing.T, r *Rig) {
@@ -74,8 +83,38 @@ func dialCases() []exercise {
 			l := dial(t, r, telephony.Dial{Leg: "m1", Operator: r.Extension})
 			hearsFrom(t, l, other.Tone())
 			eventually(t, "the other phone is cancelled", r.Operator.Cancelled)
+			elsewhere(t, r.Operator)
 			is(t, r.Operator, PhoneIdle)
 			is(t, other, PhoneTalking)
+		}},
+		{"answered by somebody else, which every phone of the operator is told", func(t *testing.T, r *Rig) {
+			other := twoPhones(t, r)
+			r.Operator.Behave(Manner{})
+			other.Behave(Manner{})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			done := begun(func() error {
+				_, err := r.Engine.Dial(ctx, telephony.Dial{Leg: "m1", Operator: r.Extension})
+				return err
+			})
+			is(t, r.Operator, PhoneRinging)
+			is(t, other, PhoneRinging)
+			cancel(telephony.ErrElsewhere)
+			if err := result(t, done); !errors.Is(err, telephony.ErrElsewhere) {
+				t.Errorf("%v", err)
+			}
+			for _, p := range []*SIPPhone{r.Operator, other} {
+				eventually(t, "it is cancelled", p.Cancelled)
+				elsewhere(t, p)
+				is(t, p, PhoneIdle)
+			}
+		}},
+		{"an operator's phone is shown the number that a carrier vouches for", func(t *testing.T, r *Rig) {
+			register(t, r)
+			r.Operator.Behave(Manner{Answers: true})
+			dial(t, r, telephony.Dial{Leg: "m1", Operator: r.Extension, CallerID: "100", ANI: number})
+			if h := r.Operator.Called().GetHeader("P-Asserted-Identity"); h == nil || !strings.Contains(h.Value(), number+"@") {
+				t.Errorf("P-Asserted-Identity %v", h)
+			}
 		}},
 		{"of two phones that answer in the same instant one is hung up", func(t *testing.T, r *Rig) {
 			other := twoPhones(t, r)

@@ -86,11 +86,17 @@ func (p *SIPPhone) request(req *sip.Request, from netip.AddrPort) {
 		p.respond(req, 200, "", p.description(c))
 	case req.Method == sip.CANCEL:
 		p.respond(req, 200, "", nil)
+		if h := req.GetHeader("Reason"); h != nil {
+			c.why = h.Value()
+		}
 		p.cancelled(c)
 	case req.Method == sip.BYE:
 		p.respond(req, 200, "", nil)
 		c.byes++
 		p.over(c)
+	case req.Method == sip.NOTIFY:
+		p.respond(req, 200, "", nil)
+		p.notified(c, req)
 	default:
 		p.respond(req, 200, "", nil)
 	}

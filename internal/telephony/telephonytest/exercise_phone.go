@@ -47,6 +47,9 @@ type Manner struct {
 	// Codec is the one it speaks; default PCMA. Foreign: one nobody else does.
 	Codec   media.Codec
 	Foreign bool
+	// Asserts is the number it vouches for in calls that it makes
+	// (P-Asserted-Identity).
+	Asserts string
 	// NoEvents: it knows no telephone-event.
 	NoEvents bool
 }
@@ -100,8 +103,10 @@ type farCall struct {
 	answers   int    // 2xx that came
 	direction string // as in SDP; empty: sendrecv
 	cancelled bool   // a CANCEL came
+	why       string // its Reason
 	byes      int    // BYEs that came
 	says      []int
+	transfer  []string // what it was told of its transfers
 }
 
 // NewSIPPhone makes a phone on loopback that sends a tone of freq Hz in calls.
@@ -167,6 +172,15 @@ func (p *SIPPhone) Called() *sip.Request {
 // Cancelled tells whether the last call was cancelled from the other side, and
 // HungUp whether it sent a BYE.
 func (p *SIPPhone) Cancelled() bool { return p.look(func(c *farCall) bool { return c.cancelled }) }
+
+// CancelReason is the Reason of the CANCEL that ended the last call, if it had one.
+func (p *SIPPhone) CancelReason() (why string) {
+	p.look(func(c *farCall) bool {
+		why = c.why
+		return true
+	})
+	return why
+}
 
 // HungUp tells whether the other side ended the last call with BYE.
 func (p *SIPPhone) HungUp() bool { return p.look(func(c *farCall) bool { return c.byes > 0 }) }

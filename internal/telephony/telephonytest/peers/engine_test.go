@@ -275,6 +275,35 @@ func TestOperatorCallsInAndStrangersAreNotHeard(t *testing.T) {
 	}
 }
 
+func TestSippTransfersItsCallByRefer(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	ctx := limit(t)
+	caller := peers.Caller{Server: o.Addr(), Number: "100", From: "101", Username: "101", Password: "secret", Refer: "103"}.Start(t)
+	leg := <-o.calls
+	must(t, leg.Answer(ctx))
+	refer, err := leg.Refers().Next(ctx)
+	must(t, err)
+	if refer.To != "103" || refer.Replaces != nil {
+		t.Errorf("%+v", refer)
+	}
+	refer.Progress(180)
+	refer.Progress(200)
+	must(t, caller.Wait(ctx))
+	told, err := caller.AwaitN(ctx, "NOTIFY", 3)
+	must(t, err)
+	for i, want := range []string{"SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"} {
+		if !strings.HasSuffix(strings.TrimSpace(told[i].Text), want) {
+			t.Errorf("told\n%s\nwant %q", told[i].Text, want)
+		}
+	}
+	var hangup *telephony.HangupError
+	<-leg.Context().Done()
+	if err := context.Cause(leg.Context()); !errors.As(err, &hangup) || hangup.By != telephony.ByFar {
+		t.Errorf("the leg ended with %v", err)
+	}
+}
+
 // hearsPrompt plays to a leg until its phone hears it.
 func hearsPrompt(ctx context.Context, l telephony.Leg, phone interface {
 	Hears(ctx context.Context, freq float64) error

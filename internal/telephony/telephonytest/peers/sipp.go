@@ -70,6 +70,9 @@ type Caller struct {
 	Expect int
 	// HangUp is the time from the ACK to its BYE; 0 waits for the other side's.
 	HangUp time.Duration
+	// Refer is whom it wants its call to be transferred to once it is answered
+	// (RFC 3515); it listens to how that goes and hangs up at the end of it.
+	Refer string
 }
 
 // Sipp is a running sipp.
