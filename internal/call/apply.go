@@ -1,6 +1,9 @@
 package call
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Apply changes the call by one event. Events must come in the order of their
 // Seq; one that was applied already changes nothing.
@@ -22,15 +25,16 @@ func (c *Call) Apply(e Event) {
 		c.answered(e)
 	case RecordingStarted:
 		c.Recording = RecordingRunning
+	case Merged:
+		c.has(e.Leg, cmp.Or(e.Operator, e.Number))
 	case Joined:
-		if c.JoinedAt.IsZero() {
-			c.JoinedAt = e.At
-		}
-		c.Stages = append(c.Stages, Stage{Operator: c.operatorOf(e), From: e.At, Outcome: Talking})
+		c.joined(e)
 	case Parted:
-		c.endStage(e.At, Done)
+		c.parted(e)
 	case Ended:
-		c.endStage(e.At, Done)
+		for i := range c.Stages {
+			c.Stages[i].end(e.At, Done)
+		}
 		c.EndedAt = e.At
 		if e.Status != nil {
 			c.Status = *e.Status
@@ -47,6 +51,8 @@ func (c *Call) Apply(e Event) {
 	c.contact(e)
 }
 
+// answered makes who picked up first responsible. Later, who picks up is only
+// once he is joined with the client: a consulted colleague may never be.
 func (c *Call) answered(e Event) {
 	if c.AnsweredAt.IsZero() {
 		c.AnsweredAt = e.At
@@ -54,12 +60,11 @@ func (c *Call) answered(e Event) {
 	if e.Role == Client {
 		return
 	}
-	who := e.Operator
-	if who == "" {
-		who = e.Number
-	}
-	c.Responsible = who
+	who := cmp.Or(e.Operator, e.Number)
 	c.has(e.Leg, who)
+	if c.JoinedAt.IsZero() && e.Role != Colleague {
+		c.Responsible = who
+	}
 }
 
 // has notes whose a leg is.
@@ -70,20 +75,35 @@ func (c *Call) has(leg, who string) {
 	c.operators[leg] = who
 }
 
-// operatorOf names the operator of a Joined event by either of its legs.
-func (c *Call) operatorOf(e Event) string {
-	for _, leg := range []string{e.Leg, e.Other} {
-		if who, ok := c.operators[leg]; ok {
-			return who
+// joined begins a stage. Whose it is, is responsible from now on.
+func (c *Call) joined(e Event) {
+	if c.JoinedAt.IsZero() {
+		c.JoinedAt = e.At
+	}
+	leg, who := e.Leg, c.Responsible
+	for _, l := range []string{e.Leg, e.Other} {
+		if operator, ok := c.operators[l]; ok {
+			leg, who = l, operator
+			break
 		}
 	}
-	return c.Responsible
+	c.Responsible = who
+	c.Stages = append(c.Stages, Stage{Operator: who, Leg: leg, From: e.At, Outcome: Talking})
 }
 
-func (c *Call) endStage(at time.Time, how Outcome) {
-	if n := len(c.Stages); n > 0 && c.Stages[n-1].To == nil {
-		c.Stages[n-1].To = &at
-		c.Stages[n-1].Outcome = how
+// parted ends the stage of the leg.
+func (c *Call) parted(e Event) {
+	for i := range c.Stages {
+		if s := &c.Stages[i]; s.Leg == e.Leg || s.Leg == e.Other || s.Leg == "" {
+			s.end(e.At, cmp.Or(e.Outcome, Done))
+		}
+	}
+}
+
+// end ends the stage, if it has not ended.
+func (s *Stage) end(at time.Time, how Outcome) {
+	if s.To == nil {
+		s.To, s.Outcome = &at, how
 	}
 }
 
@@ -97,15 +117,22 @@ func (c *Call) Duration(now time.Time) time.Duration {
 }
 
 // Talk is the time the client and somebody heard each other: the sum of the
-// stages.
+// stages, what several had of it at once counted once.
 func (c *Call) Talk(now time.Time) time.Duration {
 	var sum time.Duration
+	var counted time.Time // up to here; stages are in the order of their beginnings
 	for _, s := range c.Stages {
-		end := now
+		from, end := s.From, now
 		if s.To != nil {
 			end = *s.To
 		}
-		sum += end.Sub(s.From)
+		if from.Before(counted) {
+			from = counted
+		}
+		if end.After(from) {
+			sum += end.Sub(from)
+			counted = end
+		}
 	}
 	return sum
 }

@@ -28,13 +28,16 @@ type Outcome string
 
 // The outcomes of a stage.
 const (
-	Talking     Outcome = "talking" // still going on
-	Done        Outcome = "done"    // talked until somebody hung up
-	Transferred Outcome = "transferred"
+	Talking     Outcome = "talking"     // still going on
+	Done        Outcome = "done"        // talked until somebody hung up
+	Transferred Outcome = "transferred" // the operator passed the client on
 )
 
-// Stage is one stretch of talk between the client and one operator.
+// Stage is one stretch of talk between the client and one operator, with the
+// times in it when the client was on hold. Stages overlap where several
+// operators talk with the client at once.
 type Stage struct {
+	Leg      string     `json:"leg,omitempty" doc:"The operator's leg"`
 	Operator string     `json:"operator" doc:"Extension, or the number of a manager outside"`
 	From     time.Time  `json:"from"`
 	To       *time.Time `json:"to,omitempty" doc:"Absent while the stage lasts"`
@@ -59,7 +62,7 @@ type Call struct {
 	Attempt    int
 	Client     string // E.164
 	// Responsible is the last operator (extension, or number of a manager
-	// outside) who picked up.
+	// outside) who picked up and got the client.
 	Responsible string
 	Status      Status // zero while the call lives
 	StartedAt   time.Time

@@ -9,30 +9,37 @@ type Type string
 // What can happen on a call. The comment behind each says which fields of
 // Event it fills besides seq, at, call_id and type.
 const (
-	Created          Type = "call.created"      // direction, number (the client's), attempt, callback_id, widget
-	NodeChosen       Type = "node.chosen"       // node, reason
-	Arrived          Type = "leg.arrived"       // leg, role, number (or operator), trunk, caller_id (the number it called), sip_call_id: a phone called us
-	CallerIDChosen   Type = "callerid.chosen"   // role, caller_id, reason
-	Dialing          Type = "leg.dialing"       // leg, role, number, trunk or operator, caller_id, timeout_ms
-	Progress         Type = "leg.progress"      // leg, sip_code, early_media
-	Ringing          Type = "leg.ringing"       // leg, sip_code
-	Answered         Type = "leg.answered"      // leg, role, operator, codec, sip_call_id, elapsed_ms
-	DialFailed       Type = "leg.failed"        // leg, role, trunk, sip_code, reason, elapsed_ms
-	DialCancelled    Type = "leg.cancelled"     // leg, reason: we gave up ringing it
-	Skipped          Type = "operator.skipped"  // operator, reason: not rung (INUSE, UNAVAILABLE, paused…)
-	LegEnded         Type = "leg.ended"         // leg, by, sip_code, reason
-	PromptStarted    Type = "prompt.started"    // leg, prompt, text
-	PromptEnded      Type = "prompt.ended"      // leg, prompt, reason (finished, interrupted)
-	DigitReceived    Type = "digit"             // leg, digits, method
-	DigitsSent       Type = "digits.sent"       // leg, digits
-	KeyPressed       Type = "key"               // leg, digits, action: what the scenario took the digit for
-	Waiting          Type = "wait"              // leg, reason, timeout_ms
-	RecordingStarted Type = "recording.started" //
-	Joined           Type = "joined"            // leg, other
-	Parted           Type = "parted"            // leg, other, reason
-	Ended            Type = "call.ended"        // status, reason, reschedule, cancel_recalls, next_attempt_at
-	RecordingState   Type = "recording"         // recording (ready, failed, none), duration_s, reason
-	Note             Type = "note"              // reason: a decision or a trouble worth telling
+	Created          Type = "call.created"       // direction, number (the client's), attempt, callback_id, widget
+	NodeChosen       Type = "node.chosen"        // node, reason
+	Arrived          Type = "leg.arrived"        // leg, role, number (or operator), trunk, caller_id (the number it called), sip_call_id: a phone called us
+	CallerIDChosen   Type = "callerid.chosen"    // role, caller_id, reason
+	Dialing          Type = "leg.dialing"        // leg, role, number, trunk or operator, caller_id, timeout_ms
+	Progress         Type = "leg.progress"       // leg, sip_code, early_media
+	Ringing          Type = "leg.ringing"        // leg, sip_code
+	Answered         Type = "leg.answered"       // leg, role, operator, codec, sip_call_id, elapsed_ms
+	DialFailed       Type = "leg.failed"         // leg, role, trunk, sip_code, reason, elapsed_ms
+	DialCancelled    Type = "leg.cancelled"      // leg, reason: we gave up ringing it
+	Skipped          Type = "operator.skipped"   // operator, reason: not rung (INUSE, UNAVAILABLE, paused…)
+	LegEnded         Type = "leg.ended"          // leg, by, sip_code, reason
+	PromptStarted    Type = "prompt.started"     // leg, prompt, text
+	PromptEnded      Type = "prompt.ended"       // leg, prompt, reason (finished, interrupted)
+	DigitReceived    Type = "digit"              // leg, digits, method
+	DigitsSent       Type = "digits.sent"        // leg, digits
+	KeyPressed       Type = "key"                // leg, digits, action: what the scenario took the digit for
+	Waiting          Type = "wait"               // leg, reason, timeout_ms
+	RecordingStarted Type = "recording.started"  //
+	Joined           Type = "joined"             // leg, other
+	Parted           Type = "parted"             // leg, other, reason, outcome
+	Held             Type = "hold"               // leg: its phone has put the other on hold
+	Resumed          Type = "resumed"            // leg
+	TransferStarted  Type = "transfer.started"   // leg (who transfers), operator, number (dialled), action (attended, blind), method (keys, refer, api)
+	TransferDone     Type = "transfer.completed" // leg (who has the other now), operator, number, action (attended, blind, three_way)
+	TransferFailed   Type = "transfer.failed"    // leg (who transfers), operator, number, reason
+	TransferReturned Type = "transfer.returned"  // leg (who transferred and gets the other back), operator, number
+	Merged           Type = "merged"             // leg, operator, number, other_call: the leg came from that call, or went there
+	Ended            Type = "call.ended"         // status, reason, reschedule, cancel_recalls, next_attempt_at
+	RecordingState   Type = "recording"          // recording (ready, failed, none), duration_s, reason
+	Note             Type = "note"               // reason: a decision or a trouble worth telling
 )
 
 // Role says whom a leg belongs to.
@@ -43,6 +50,9 @@ const (
 	Manager  Role = "manager"  // of a callback: called first
 	Client   Role = "client"   // the call belongs to the client
 	Operator Role = "operator" // takes an inbound or transferred call
+	// Colleague is asked by an operator before a transfer, and does not have the
+	// client yet.
+	Colleague Role = "colleague"
 )
 
 // Event is one fact on a call's append-only timeline, written as it happens
@@ -79,8 +89,11 @@ type Event struct {
 	Prompt string `json:"prompt,omitempty" doc:"Which prompt: greeting, connecting, ringback…"`
 	Text   string `json:"text,omitempty" doc:"What it says"`
 	Digits string `json:"digits,omitempty"`
-	Method string `json:"method,omitempty" doc:"How a digit came: rfc4733, info, inband"`
+	Method string `json:"method,omitempty" doc:"How a digit came: rfc4733, info, inband. How a transfer was asked for: keys, refer, api"`
 	Action string `json:"action,omitempty" doc:"What a key was taken for: cancel, connect…"`
+
+	Outcome   Outcome `json:"outcome,omitempty" doc:"How a stage ended"`
+	OtherCall string  `json:"other_call,omitempty" doc:"The other call where an event is about two"`
 
 	Reason string  `json:"reason,omitempty"`
 	Status *Status `json:"status,omitempty"`

@@ -1,12 +1,16 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
@@ -27,6 +31,11 @@ type course struct {
 	tape    Tape // nil before the first answer, and if it could not be opened
 	// storedFirst flushes the journal once: before the first call goes out.
 	storedFirst func() error
+	// queue lets the client wait for who takes his call; nil: there are no
+	// queues.
+	queue func(ctx context.Context, client *line, name string) (*line, error)
+	// operatorLegs is the highest n of the legs named o‹n› so far.
+	operatorLegs atomic.Int32
 }
 
 func (c *Services) newCourse(callID, account string, voice speech.Voice) *course {
@@ -74,8 +83,26 @@ func (s *course) perform(ctx context.Context, run func(context.Context) error) (
 // event puts e on the call's timeline.
 func (s *course) event(e call.Event) {
 	e.CallID, e.At = s.callID, time.Now()
+	s.noteLeg(e.Leg)
 	s.Journal.Append(e)
 }
+
+// noteLeg remembers that a leg of an operator has this name.
+func (s *course) noteLeg(name string) {
+	if !strings.HasPrefix(name, "o") {
+		return
+	}
+	n, err := strconv.Atoi(name[1:])
+	if err != nil {
+		return
+	}
+	for last := s.operatorLegs.Load(); last < int32(n) && !s.operatorLegs.CompareAndSwap(last, int32(n)); {
+		last = s.operatorLegs.Load()
+	}
+}
+
+// operatorLeg is a name that no leg of the call has yet: o1, o2…
+func (s *course) operatorLeg() string { return legName("o", int(s.operatorLegs.Add(1))) }
 
 // note puts a decision or a trouble on the timeline.
 func (s *course) note(reason string) { s.event(call.Event{Type: call.Note, Reason: reason}) }
@@ -86,7 +113,15 @@ type line struct {
 	target
 	// over notes the leg's end on the timeline, once.
 	over func()
+	// name is what the call names the leg, if not as the engine does: it came
+	// from another call.
+	name string
+	// gone: the leg belongs to another call now.
+	gone bool
 }
+
+// ID names the leg within the call.
+func (l *line) ID() string { return cmp.Or(l.name, l.Leg.ID()) }
 
 // pickedUp puts an answer on the timeline.
 func (s *course) pickedUp(a answer, t target) *line {
@@ -119,8 +154,11 @@ func (s *course) legEnded(leg telephony.Leg, t target, reason string) {
 	s.event(e)
 }
 
-// hangUp ends a leg, if it has not ended.
+// hangUp ends a leg, if it has not ended and is of this call still.
 func (s *course) hangUp(l *line) {
+	if l.gone {
+		return
+	}
 	l.Hangup(0)
 	l.over()
 }
@@ -129,6 +167,10 @@ func (s *course) hangUp(l *line) {
 // *HangupError as the cause. free must be called.
 func (s *course) whileOn(ctx context.Context, l *line) (bound context.Context, end context.CancelCauseFunc, free func()) {
 	bound, end = context.WithCancelCause(ctx)
+	if cause := context.Cause(l.Context()); cause != nil {
+		l.over()
+		end(cause) // now: AfterFunc takes a goroutine
+	}
 	stop := context.AfterFunc(l.Context(), func() {
 		l.over() // first: the timeline shows the reason before what follows from it
 		end(context.Cause(l.Context()))
@@ -167,7 +209,7 @@ func (s *course) closeTape() {
 
 // track is where a leg is recorded, nil if nothing is.
 func (s *course) track(leg string, role call.Role) media.Track {
-	if s.tape == nil {
+	if s.tape == nil || role == call.Colleague {
 		return nil
 	}
 	side := recording.Right
@@ -175,6 +217,14 @@ func (s *course) track(leg string, role call.Role) media.Track {
 		side = recording.Left
 	}
 	return s.tape.Track(leg, side)
+}
+
+// trackOf is where a phone is recorded from its first sound on.
+func (s *course) trackOf(t target) media.Track {
+	if t.left && t.role == call.Operator {
+		return s.track(t.leg, call.Client)
+	}
+	return s.track(t.leg, t.role)
 }
 
 // say lets l hear a text and returns when it was heard to the end. A text that

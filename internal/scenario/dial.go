@@ -33,6 +33,9 @@ type target struct {
 	callerName, ani string
 	callWaiting     bool // an operator's phones may ring while he talks
 	timeout         time.Duration
+	// left: recorded on the client's side. Who takes the place of the one who
+	// called, in a call between operators.
+	left bool
 }
 
 // who is the operator that the phone belongs to, "" if to none.
@@ -206,7 +209,7 @@ func (s *course) try(ctx context.Context, t target, trunk string, listener *line
 		CallerName: t.callerName, ANI: t.ani, Timeout: t.timeout,
 		// There is a tape once the manager has answered, so this is the client's:
 		// he is recorded from what his carrier plays on.
-		Record:     s.track(t.leg, t.role),
+		Record:     s.trackOf(t),
 		OnProgress: func(p telephony.Progress) { s.progress(ctx, t.leg, listener, p) },
 	}
 	if listener != nil {

@@ -42,6 +42,8 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 	switch {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
+	case a.talked && (err == nil || callerLeft(err)):
+		return errTalked
 	case callerLeft(err):
 		return fmt.Errorf("%w (%w)", errAbandoned, err)
 	case err != nil:
@@ -134,7 +136,7 @@ func (a *arrival) ringOperator(ctx context.Context, extension string, rings time
 		a.event(call.Event{Type: call.Skipped, Operator: extension, Reason: why})
 		return nil
 	}
-	return a.ring(ctx, a.ringing(ctx, o, a.nextOperator(), a.shown(), rings))
+	return a.ring(ctx, a.ringing(ctx, o, a.operatorLeg(), a.shown(), rings))
 }
 
 // occupied is why an operator is not rung, "" if he is free: the state of his
@@ -167,7 +169,7 @@ func (a *arrival) number(ctx context.Context, n directory.ToNumber) error {
 	}
 	a.rang = true
 	d := destination{number: n.Number, trunks: trunks}
-	return a.ring(ctx, []target{outside(call.Operator, a.nextOperator(), d, "", time.Duration(n.RingS)*time.Second)})
+	return a.ring(ctx, []target{outside(call.Operator, a.operatorLeg(), d, "", time.Duration(n.RingS)*time.Second)})
 }
 
 // ring calls, and lets the caller talk to who picks up. nil: nobody did.
@@ -191,8 +193,13 @@ func (a *arrival) connect(ctx context.Context, operator *line) error {
 	operator.Record(a.track(operator.ID(), operator.role))
 	last, why := a.converse(ctx, a.caller, operator)
 	a.hangUp(last)
-	if errors.As(why, new(*telephony.HangupError)) {
+	switch {
+	case errors.As(why, new(*telephony.HangupError)):
 		return errTalked
+	case errors.Is(why, errNobodyTook) && context.Cause(ctx) == nil:
+		a.talked = true
+		a.note(why.Error())
+		return nil // the route goes on for who is left without anybody
 	}
 	return why
 }

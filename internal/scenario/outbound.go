@@ -42,9 +42,8 @@ func (a *arrival) fromOperator(ctx context.Context) error {
 			err = errNobody
 		}
 	case to.colleague != nil:
-		a.operators++ // the caller is the first
 		from := caller{number: by.Extension, name: by.Name}
-		err = a.callOut(ctx, waiting, a.ringing(waiting, *to.colleague, a.nextOperator(), from, colleagueRings))
+		err = a.callOut(ctx, waiting, a.ringing(waiting, *to.colleague, a.operatorLeg(), from, colleagueRings))
 	default:
 		err = a.callOut(ctx, waiting, []target{outside(call.Client, "c1", to, by.CallerID, outsideRings)})
 	}

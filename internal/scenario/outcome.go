@@ -34,6 +34,8 @@ var endings = []struct {
 	{errTalked, Outcome{Status: call.Completed}},
 	{errTalkedCancelRecalls, Outcome{Status: call.Completed, CancelRecalls: true}},
 	{errTalkedReschedule, Outcome{Status: call.Completed, Reschedule: true}},
+	{errNobodyTook, Outcome{Status: call.Completed}},
+	{errMerged, Outcome{Status: call.Completed}},
 	{errCancelKey, Outcome{Status: call.CancelledByManager, CancelRecalls: true}},
 	{errRescheduleKey, Outcome{Status: call.RescheduledByManager, Reschedule: true}},
 	{errRepeatLimit, Outcome{Status: call.RepeatLimit}},

@@ -82,6 +82,8 @@ type Services struct {
 	Locations Locations    // nil: caller IDs are the packet's and the trunks'
 	Directory Directory    // what can be dialled; nil: operators alone
 	Lines     *Lines       // of all scenarios of the engine; nil: nobody is kept from a second call
+	Features  Features     // the keys to transfer by
+	Talks     *Talks       // of all scenarios of the engine; nil: no transfers between two calls, nor through the API
 	Region    string       // whose spelling of numbers is understood (ISO 3166). Default RU
 	Logger    *slog.Logger // nil: slog.Default
 }

@@ -73,10 +73,10 @@ type arrival struct {
 	answered bool
 	// rang tells that somebody was to be called.
 	rang bool
+	// talked tells that the caller had somebody, and lost him by a transfer.
+	talked bool
 	// routes counts the routes that the call was sent on to.
 	routes int
-	// operators counts the operators' legs, for their names.
-	operators int
 }
 
 // begin puts the call and its first leg on the timeline. client is whose call
@@ -92,12 +92,6 @@ func (a *arrival) begin(direction call.Direction, client string, t target) {
 		Type: call.Arrived, Leg: t.leg, Role: t.role, Operator: t.operator, Number: cmp.Or(t.number, a.info.From),
 		Trunk: a.info.Trunk, CallerID: a.info.To, SIPCallID: a.info.CallID,
 	})
-}
-
-// nextOperator names the next leg of an operator: o1, o2…
-func (a *arrival) nextOperator() string {
-	a.operators++
-	return legName("o", a.operators)
 }
 
 // pickUp answers the caller, if nobody has: from here on everything is

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/media"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
@@ -34,6 +35,10 @@ type Engine struct {
 	sent    []Sent
 	ringing map[string]bool
 	told    map[string][]int // by leg
+	// referred is what phones were told of their transfers, by leg.
+	referred map[string][]int
+	tracks   []Recorded
+	keys     map[[2]string][]byte // from, to
 }
 
 // Dialled is one call the engine was told to make.
@@ -60,13 +65,20 @@ type Heard struct {
 // Talk is one stretch during which two legs heard each other.
 type Talk struct {
 	A, B     string
-	From, To time.Duration // since New
+	From, To time.Duration // since New; To -1: they do still
 }
 
 // Sent is digits that were sent to a phone.
 type Sent struct {
 	Leg, Digits string
 	From, To    time.Duration // since New
+}
+
+// Recorded is one stretch in which a leg was recorded.
+type Recorded struct {
+	Leg      string
+	Track    media.Track
+	From, To time.Duration // since New; To -1: it is recorded still
 }
 
 // New makes an engine that knows no phone yet. Times count from now.
@@ -205,6 +217,94 @@ func (e *Engine) tell(legID string, code int) {
 	e.told[legID] = append(e.told[legID], code)
 }
 
+// Referred is every status a phone was told of the transfers that it asked
+// for.
+func (e *Engine) Referred(legID string) []int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.referred[legID])
+}
+
+func (e *Engine) tellReferred(legID string, code int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.referred == nil {
+		e.referred = make(map[string][]int)
+	}
+	e.referred[legID] = append(e.referred[legID], code)
+}
+
+// Passed is the keys of a phone that another heard, in order.
+func (e *Engine) Passed(from, to string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return string(e.keys[[2]string{from, to}])
+}
+
+// passed notes a key in the talks under way.
+func (e *Engine) passed(legID string, key byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.keys == nil {
+		e.keys = make(map[[2]string][]byte)
+	}
+	for _, t := range e.talks {
+		way := [2]string{t.A, t.B}
+		if t.B == legID {
+			way = [2]string{t.B, t.A}
+		}
+		if t.To < 0 && way[0] == legID {
+			e.keys[way] = append(e.keys[way], key)
+		}
+	}
+}
+
+// Recorded is when legs were recorded, and on what, in the order of the
+// beginnings.
+func (e *Engine) Recorded() []Recorded {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := slices.Clone(e.tracks)
+	for i, r := range list {
+		if l := e.legLocked(r.Leg); r.To < 0 && l != nil && l.ctx.Err() != nil {
+			list[i].To = l.ended
+		}
+	}
+	return list
+}
+
+func (e *Engine) recorded(legID string, t media.Track) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.tracks {
+		if r := &e.tracks[i]; r.Leg == legID && r.To < 0 {
+			r.To = e.since()
+		}
+	}
+	if t != nil {
+		e.tracks = append(e.tracks, Recorded{Leg: legID, Track: t, From: e.since(), To: -1})
+	}
+}
+
+// leg is the newest of that name, nil if there is none.
+func (e *Engine) leg(id string) telephony.Leg {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l := e.legLocked(id); l != nil {
+		return l
+	}
+	return nil
+}
+
+func (e *Engine) legLocked(id string) *leg {
+	for _, l := range slices.Backward(e.legs) {
+		if l.id == id {
+			return l
+		}
+	}
+	return nil
+}
+
 func (e *Engine) since() time.Duration { return time.Since(e.start) }
 
 // errTimeout is what a dial's own time limit ends with.
@@ -295,7 +395,7 @@ func (e *Engine) Join(ctx context.Context, legs ...telephony.Leg) error {
 	first := len(e.talks)
 	for i, a := range legs {
 		for _, b := range legs[i+1:] {
-			e.talks = append(e.talks, Talk{A: a.ID(), B: b.ID(), From: e.since()})
+			e.talks = append(e.talks, Talk{A: a.ID(), B: b.ID(), From: e.since(), To: -1})
 		}
 	}
 	last := len(e.talks)

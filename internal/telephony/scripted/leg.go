@@ -19,12 +19,14 @@ type leg struct {
 	held   telephony.Flag
 	ctx    context.Context
 	end    context.CancelCauseFunc
+	ended  time.Duration // since New; of the engine's mutex
 
 	mu     sync.Mutex
 	timers []*time.Timer
 	// unanswered is what the phone of a call in does from our answer on; nil:
 	// it is answered.
 	unanswered *Phone
+	keep       bool // the keys are not passed on
 	// playing ends the sound that is heard; nil in silence.
 	playing func(cause error)
 }
@@ -37,6 +39,9 @@ func (e *Engine) answered(d telephony.Dial, p Phone) *leg {
 		From: d.CallerID, FromName: d.CallerName, To: d.Number, Operator: d.Operator,
 		Trunk: d.Trunk, Codec: media.PCMA, CallID: "scripted-" + d.Leg,
 	})
+	if d.Record != nil {
+		e.recorded(l.id, d.Record)
+	}
 	l.start(p)
 	return l
 }
@@ -52,7 +57,7 @@ func (e *Engine) Incoming(info telephony.Info, p Phone) telephony.Leg {
 	}
 	info.Inbound, info.CallID = true, "scripted-"+id
 	l := e.newLeg(id, info)
-	l.unanswered = &Phone{keys: p.keys}
+	l.unanswered = &Phone{keys: p.keys, acts: p.acts}
 	l.start(Phone{hangs: p.hangs, hangsUp: p.hangsUp})
 	return l
 }
@@ -74,14 +79,32 @@ func (l *leg) start(p Phone) {
 		l.timers = append(l.timers, time.AfterFunc(k.after, func() {
 			for i := range len(k.keys) {
 				if l.ctx.Err() == nil {
-					l.digits.Push(telephony.Digit{Key: k.keys[i], At: time.Now(), Method: "rfc4733"})
+					l.press(k.keys[i])
 				}
+			}
+		}))
+	}
+	for _, a := range p.acts {
+		l.timers = append(l.timers, time.AfterFunc(a.after, func() {
+			if l.ctx.Err() == nil {
+				a.do(l)
 			}
 		}))
 	}
 	if p.hangs {
 		l.timers = append(l.timers, time.AfterFunc(p.hangsUp, func() { l.finish(telephony.ByFar, "BYE") }))
 	}
+}
+
+// press is a key, heard by whom the leg is joined with unless it is kept.
+func (l *leg) press(key byte) {
+	l.mu.Lock()
+	keep := l.keep
+	l.mu.Unlock()
+	if !keep {
+		l.engine.passed(l.id, key)
+	}
+	l.digits.Push(telephony.Digit{Key: key, At: time.Now(), Method: "rfc4733"})
 }
 
 // Answer implements telephony.Leg.
@@ -139,6 +162,11 @@ func (l *leg) refuse(code int, why string) {
 }
 
 func (l *leg) finish(by, reason string) {
+	l.engine.mu.Lock()
+	if l.ctx.Err() == nil {
+		l.ended = l.engine.since()
+	}
+	l.engine.mu.Unlock()
 	l.end(&telephony.HangupError{Leg: l.id, By: by, Reason: reason})
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,10 +179,18 @@ func (l *leg) ID() string                { return l.id }
 func (l *leg) Info() telephony.Info      { return l.info }
 func (l *leg) Context() context.Context  { return l.ctx }
 func (l *leg) Digits() *telephony.Digits { return l.digits }
-func (l *leg) KeepKeys(bool)             {}
 func (l *leg) Refers() *telephony.Refers { return l.refers }
 func (l *leg) Held() *telephony.Flag     { return &l.held }
-func (l *leg) Record(media.Track)        {}
+
+// KeepKeys implements telephony.Leg.
+func (l *leg) KeepKeys(keep bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep = keep
+}
+
+// Record implements telephony.Leg.
+func (l *leg) Record(t media.Track) { l.engine.recorded(l.id, t) }
 
 // bound is ctx that ends with the leg as well.
 func (l *leg) bound(ctx context.Context) (context.Context, func()) {

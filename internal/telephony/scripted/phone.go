@@ -25,6 +25,13 @@ type Phone struct {
 	hangsUp time.Duration
 	hangs   bool
 	keys    []press
+	acts    []act
+}
+
+// act is something the phone does by a key of its own.
+type act struct {
+	after time.Duration
+	do    func(*leg)
 }
 
 type press struct {
@@ -89,6 +96,35 @@ func (p Phone) HangsUp(after time.Duration) Phone {
 // the answer.
 func (p Phone) Presses(after time.Duration, keys string) Phone {
 	p.keys = append(slices.Clip(p.keys), press{after, keys})
+	return p
+}
+
+// Refers lets the phone's transfer key be pressed that long after the answer:
+// whom it talks to is to be connected with to. replaces is the phone's other
+// leg, by its name, whose far party is meant (an attended transfer); "": none.
+func (p Phone) Refers(after time.Duration, to, replaces string) Phone {
+	return p.does(after, func(l *leg) {
+		r := telephony.Refer{To: to, Progress: func(code int) { l.engine.tellReferred(l.id, code) }}
+		if replaces != "" {
+			r.Replaces = l.engine.leg(replaces)
+		}
+		l.refers.Push(r)
+	})
+}
+
+// Holds lets the phone hold the call, that long after the answer, for so long.
+func (p Phone) Holds(after, length time.Duration) Phone {
+	p = p.does(after, func(l *leg) { l.held.Set(true) })
+	return p.does(after+length, func(l *leg) { l.held.Set(false) })
+}
+
+// Vanishes lets the phone be gone, that long after the answer, without a word.
+func (p Phone) Vanishes(after time.Duration) Phone {
+	return p.does(after, func(l *leg) { l.finish(telephony.ByNetwork, "no media") })
+}
+
+func (p Phone) does(after time.Duration, do func(*leg)) Phone {
+	p.acts = append(slices.Clip(p.acts), act{after, do})
 	return p
 }
 

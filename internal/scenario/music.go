@@ -1,0 +1,9 @@
+package scenario
+
+import (
+	"github.com/perezvon/perezvon/internal/media/tone"
+	"github.com/perezvon/perezvon/internal/telephony"
+)
+
+// music is what who waits hears.
+func music() telephony.Prompt { return telephony.Prompt{Clip: tone.Ringback(), Loop: true} }
