@@ -66,6 +66,13 @@ func TestCallbackListsEveryFieldStatusAndEvent(t *testing.T) {
 	needs(t, "callback.md", rows...)
 }
 
+func TestTransfersListsItsEvents(t *testing.T) {
+	needs(t, "transfers.md",
+		fmt.Sprintf("`%s` |", call.TransferStarted), fmt.Sprintf("`%s` |", call.TransferDone), fmt.Sprintf("`%s` |", call.TransferFailed),
+		fmt.Sprintf("`%s` |", call.TransferReturned), fmt.Sprintf("`%s`, `%s` |", call.Held, call.Resumed), fmt.Sprintf("`%s` |", call.Merged),
+	)
+}
+
 func TestTrunksListsEveryField(t *testing.T) {
 	needs(t, "trunks.md", fields(reflect.TypeFor[directory.Trunk]())...)
 	needs(t, "trunks.md", fields(reflect.TypeFor[directory.Operator]())...)

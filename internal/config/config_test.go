@@ -190,12 +190,14 @@ func TestValidateTellsAllProblems(t *testing.T) {
 	s := Settings{
 		HTTP: "8080", SIP: "host:99999", SIPTLS: ":5061", AGI: "x", PublicURL: "ftp://x", AdminKey: "short", RTPPorts: Ports{80, 90},
 		MediaTimeout: time.Second, Drain: -time.Second, Region: "ru", Engine: EngineAsterisk, SIPAdvertise: netip.MustParseAddr("0.0.0.0"), TLSCert: "x",
+		TransferAttended: "*", TransferBlind: "*2", TransferBack: "a", TransferThreeWay: "123456", TransferRing: time.Hour,
 	}
 	err := s.Validate()
 	if err == nil {
 		t.Fatal("valid")
 	}
-	for _, flag := range []string{"data", "http", "sip", "sip-tls", "agi", "public-url", "rtp-ports", "media-timeout", "drain", "region", "ari-url", "ari-username", "sip-advertise", "tls-cert"} {
+	for _, flag := range []string{"data", "http", "sip", "sip-tls", "agi", "public-url", "rtp-ports", "media-timeout", "drain", "region", "ari-url", "ari-username", "sip-advertise", "tls-cert",
+		"transfer-attended", "transfer-back", "transfer-three-way", "transfer-digit-timeout", "transfer-inter-digit-timeout", "transfer-ring"} {
 		if !strings.Contains(err.Error(), "--"+flag+": ") {
 			t.Errorf("does not mention --%s:\n%v", flag, err)
 		}

@@ -76,6 +76,24 @@ type Settings struct {
 	// AGI is the address of the FastAGI service; off by default.
 	AGI string `yaml:"agi" name:"agi" placeholder:"ADDR" help:"Address of the FastAGI service; off unless given."`
 
+	// TransferAttended and TransferBlind are what operators press before a
+	// colleague's number, TransferBack and TransferThreeWay while they talk to
+	// the colleague: one to five keys, empty is off. docs/transfers.md.
+	TransferAttended string `yaml:"transfer_attended" name:"transfer-attended" default:"*2" placeholder:"KEYS" help:"Code of the attended transfer."`
+	TransferBlind    string `yaml:"transfer_blind" name:"transfer-blind" default:"##" placeholder:"KEYS" help:"Code of the blind transfer."`
+	TransferBack     string `yaml:"transfer_back" name:"transfer-back" default:"*1" placeholder:"KEYS" help:"Back to the client, while a colleague is consulted."`
+	TransferThreeWay string `yaml:"transfer_three_way" name:"transfer-three-way" default:"*3" placeholder:"KEYS" help:"Join all three, while a colleague is consulted."`
+	// TransferDigitTimeout is the longest pause between the keys of a code,
+	// 100ms to 10s; TransferInterDigitTimeout ends the dialling of a number, 1s
+	// to 30s.
+	TransferDigitTimeout      time.Duration `yaml:"transfer_digit_timeout" name:"transfer-digit-timeout" default:"1s" placeholder:"TIME" help:"Longest pause between the keys of a code."`
+	TransferInterDigitTimeout time.Duration `yaml:"transfer_inter_digit_timeout" name:"transfer-inter-digit-timeout" default:"3s" placeholder:"TIME" help:"No key for so long ends the dialling of a number."`
+	// TransferRing is how long a colleague is rung, 1s to 5m.
+	TransferRing time.Duration `yaml:"transfer_ring" name:"transfer-ring" default:"20s" placeholder:"TIME" help:"How long a colleague is rung."`
+	// TransferReturn gives a client whom nobody took back to the operator who
+	// passed him on.
+	TransferReturn bool `yaml:"transfer_return" name:"transfer-return" default:"true" help:"Give a client whom the colleague did not take back to the operator."`
+
 	// Region is the country whose customs numbers without a country code
 	// follow, two letters (ISO 3166-1).
 	Region string `yaml:"region" name:"region" default:"RU" placeholder:"CC" help:"Country of numbers written without a country code."`

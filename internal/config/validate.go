@@ -7,10 +7,14 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
-var twoLetters = regexp.MustCompile(`^[A-Z]{2}$`)
+var (
+	twoLetters = regexp.MustCompile(`^[A-Z]{2}$`)
+	keys       = regexp.MustCompile(`^[0-9*#]{1,5}$`)
+)
 
 // Validate tells everything that is wrong with the settings, joined; each
 // problem starts with the flag it is about.
@@ -56,6 +60,7 @@ func (s *Settings) Validate() error {
 	if d := s.Drain; d < 0 || d > 24*time.Hour {
 		wrong("drain", "%s: must be 0 to 24h", d)
 	}
+	s.validateTransfers(wrong)
 	if !twoLetters.MatchString(s.Region) {
 		wrong("region", "%q: must be the two capital letters of a country (ISO 3166-1), like RU", s.Region)
 	}
@@ -68,6 +73,35 @@ func (s *Settings) Validate() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+func (s *Settings) validateTransfers(wrong func(flag, format string, args ...any)) {
+	type code struct{ flag, keys string }
+	for _, together := range [][2]code{
+		{{"transfer-attended", s.TransferAttended}, {"transfer-blind", s.TransferBlind}},
+		{{"transfer-back", s.TransferBack}, {"transfer-three-way", s.TransferThreeWay}},
+	} {
+		for i, c := range together {
+			if c.keys != "" && !keys.MatchString(c.keys) {
+				wrong(c.flag, "%q: must be one to five of 0-9, * and #", c.keys)
+			}
+			if other := together[1-i]; c.keys != "" && other.keys != "" && strings.HasPrefix(other.keys, c.keys) {
+				wrong(c.flag, "%q: --%s %q begins with it, so it could never be pressed", c.keys, other.flag, other.keys)
+			}
+		}
+	}
+	for _, t := range []struct {
+		flag           string
+		d, least, most time.Duration
+	}{
+		{"transfer-digit-timeout", s.TransferDigitTimeout, 100 * time.Millisecond, 10 * time.Second},
+		{"transfer-inter-digit-timeout", s.TransferInterDigitTimeout, time.Second, 30 * time.Second},
+		{"transfer-ring", s.TransferRing, time.Second, 5 * time.Minute},
+	} {
+		if t.d < t.least || t.d > t.most {
+			wrong(t.flag, "%s: must be %s to %s", t.d, t.least, t.most)
+		}
+	}
 }
 
 func address(a string) error {

@@ -54,7 +54,7 @@ func (s *stage) arrive(t tester, info telephony.Info, phone scripted.Phone) Outc
 	b := &Switchboard{
 		Services: Services{
 			Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
-			Directory: s.plan, Lines: NewLines(), Logger: slog.New(slog.DiscardHandler),
+			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Logger: slog.New(slog.DiscardHandler),
 		},
 		Voice: speech.Voice{Language: "ru"}, Responsible: s, Later: s,
 	}

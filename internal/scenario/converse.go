@@ -145,10 +145,10 @@ func (t *talk) lastWish(all []result[wish]) (wish, error) {
 // code that was pressed has to be pressed again.
 func (t *talk) putBack(w wish) {
 	switch {
-	case w.refer != nil && w.method == byRefer:
-		w.by.Refers().Push(*w.refer)
 	case w.give != nil || w.method == byAPI:
 		t.asked.Push(w)
+	case w.refer != nil:
+		w.by.Refers().Push(*w.refer)
 	}
 }
 

@@ -33,6 +33,7 @@ var spoken = map[string]time.Duration{
 	"connecting": time.Second,
 	"ivr":        5 * time.Second,
 	"extra":      4 * time.Second,
+	"nothing":    0,
 }
 
 // otherText is how long any other text takes.
@@ -55,6 +56,7 @@ type tester interface {
 // stage is a call to be tried: change what matters, then run it.
 type stage struct {
 	engine    *scripted.Engine
+	talks     *Talks
 	packet    callback.Packet
 	operators map[string]directory.Operator
 	locations Locations
@@ -79,7 +81,7 @@ func try(t *testing.T, f func(t *testing.T, s *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{
-			engine: scripted.New(), packet: simple(), operators: map[string]directory.Operator{},
+			engine: scripted.New(), talks: NewTalks(), packet: simple(), operators: map[string]directory.Operator{},
 			journal: &journal{}, tapes: &tapes{tracks: map[string]recording.Side{}}, began: time.Now(),
 		}
 		f(t, s)
@@ -97,7 +99,7 @@ func (s *stage) run(t tester) Outcome {
 	s.journal.flushErr, s.tapes.err = s.flushErr, s.tapeErr
 	c := &Callbacks{Services{
 		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators), Locations: s.locations,
-		Logger: slog.New(slog.DiscardHandler),
+		Directory: s.plan, Talks: s.talks, Logger: slog.New(slog.DiscardHandler),
 	}}
 	if s.wrap != nil {
 		c.Engine = s.wrap(s.engine)

@@ -42,7 +42,7 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 	switch {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
-	case a.talked && (err == nil || callerLeft(err)):
+	case a.talked:
 		return errTalked
 	case callerLeft(err):
 		return fmt.Errorf("%w (%w)", errAbandoned, err)

@@ -196,7 +196,7 @@ func (t *talk) giveAway(w wish) error {
 // takeOver carries out the attended transfer of a phone (REFER with Replaces):
 // the other party of its second call, the consultation, takes its place in the
 // client's, and the consultation becomes a stage of it.
-func (t *talk) takeOver(ctx context.Context, kept *line, w wish) error {
+func (t *talk) takeOver(ctx context.Context, kept *line, w wish) (next, error) {
 	replaced := w.refer.Replaces
 	t.started(w)
 	w.progress(100)
@@ -208,39 +208,37 @@ func (t *talk) takeOver(ctx context.Context, kept *line, w wish) error {
 		replaced.Hangup(0)
 		to, err := t.mayReach(ctx, w.by.target, w.number)
 		if err != nil {
-			return t.refused(ctx, kept, w, err)
+			return nil, t.refused(ctx, w, err)
 		}
 		if to.colleague != nil {
 			to.colleague.CallWaiting = true // it rings for the call that was given up
 		}
-		return t.blind(ctx, kept, w, to)
+		return func(ctx context.Context) error { return t.blind(ctx, kept, w, to) }, nil
 	case other == t:
-		return t.refused(ctx, kept, w, errors.New("both legs are of this call"))
+		return nil, t.refused(ctx, w, errors.New("both legs are of this call"))
 	case !t.ofClient() && other.ofClient():
 		// The phone sent it on the consultation: the client's call shall live.
 		r := *w.refer
 		r.Replaces = w.by.Leg
-		other.asked.Push(wish{by: by, action: actAttended, number: w.number, method: byAPI, refer: &r})
-		return nil
+		t.Talks.ask(other, wish{by: by, action: actAttended, number: w.number, method: byRefer, refer: &r})
+		return nil, nil
 	}
 	h := &handover{call: t.callID, leg: telephony.NewQueue[*line](1)}
 	t.Talks.ask(other, wish{by: by, give: h})
-	got, _ := t.withMusic(ctx, kept, func(ctx context.Context) (*line, error) { return h.wait(ctx), nil })
+	got := h.wait(ctx)
 	if got == nil {
 		if cause := context.Cause(ctx); cause != nil {
-			return cause
+			return nil, cause
 		}
-		return t.refused(ctx, kept, w, errors.New("the consultation is over"))
+		return nil, t.refused(ctx, w, errors.New("the consultation is over"))
 	}
 	colleague := t.adopt(got, other.callID)
-	if cause := context.Cause(ctx); cause != nil {
-		w.progress(200)
-		t.hangUp(colleague)
-		return cause
-	}
 	w.progress(200)
-	t.passed(w, colleague)
-	return nil
+	if cause := context.Cause(ctx); cause != nil {
+		t.hangUp(colleague)
+		return nil, cause
+	}
+	return func(context.Context) error { t.passed(w, colleague); return nil }, nil
 }
 
 // ofClient tells a client's call from one between operators.

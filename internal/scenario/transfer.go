@@ -23,6 +23,10 @@ var (
 	errNobodyTook = errors.New("nobody took the call that was passed on")
 )
 
+// next is what becomes of who waited, once what the operator did without him
+// is over; nil: they talk on.
+type next func(ctx context.Context) error
+
 // grant does what was wanted. nil: two are there to talk on, the same or
 // others. kept is whom the transfer is about; it is over when he leaves.
 func (t *talk) grant(ctx context.Context, w wish) error {
@@ -32,16 +36,35 @@ func (t *talk) grant(ctx context.Context, w wish) error {
 	kept := t.other(w.by)
 	ctx, _, free := t.whileOn(ctx, kept)
 	defer free()
-	w, err := t.dialled(ctx, kept, w)
+	if w.action == actBlind && w.number != "" {
+		if to, err := t.mayReach(ctx, w.by.target, w.number); err == nil {
+			t.started(w)
+			return t.blind(ctx, kept, w, to)
+		}
+	}
+	then, err := beside(ctx,
+		func(ctx context.Context) (next, error) { return t.apart(ctx, kept, w) },
+		func(ctx context.Context) error { return t.music(ctx, kept) },
+	)
+	if err != nil || then == nil {
+		return err
+	}
+	return then(ctx)
+}
+
+// apart is what the operator does while kept hears music: he dials, and talks
+// to the colleague, or is told why he cannot.
+func (t *talk) apart(ctx context.Context, kept *line, w wish) (next, error) {
+	w, err := t.dialled(ctx, w)
 	if err != nil {
-		return t.refused(ctx, kept, w, err)
+		return nil, t.refused(ctx, w, err)
 	}
 	if w.refer != nil && w.refer.Replaces != nil {
 		return t.takeOver(ctx, kept, w)
 	}
 	to, err := t.mayReach(ctx, w.by.target, w.number)
 	if err != nil {
-		return t.refused(ctx, kept, w, err)
+		return nil, t.refused(ctx, w, err)
 	}
 	if to.queue != nil {
 		w.action = actBlind // nobody is there to be asked
@@ -50,7 +73,7 @@ func (t *talk) grant(ctx context.Context, w wish) error {
 	if w.action == actAttended {
 		return t.attended(ctx, kept, w, to)
 	}
-	return t.blind(ctx, kept, w, to)
+	return func(ctx context.Context) error { return t.blind(ctx, kept, w, to) }, nil
 }
 
 func (t *talk) started(w wish) {
@@ -88,7 +111,7 @@ func codeOf(why error) int {
 }
 
 // refused goes back to the conversation after telling the operator why.
-func (t *talk) refused(ctx context.Context, kept *line, w wish, why error) error {
+func (t *talk) refused(ctx context.Context, w wish, why error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -96,11 +119,11 @@ func (t *talk) refused(ctx context.Context, kept *line, w wish, why error) error
 		return err // who has not said where to has not transferred
 	}
 	t.failed(w, why)
-	return t.tell(ctx, kept, w.by, why)
+	return t.tell(ctx, w.by, why)
 }
 
-// tell lets the operator hear why he is back, while the other hears music.
-func (t *talk) tell(ctx context.Context, kept, by *line, why error) error {
+// tell lets the operator hear why he is back.
+func (t *talk) tell(ctx context.Context, by *line, why error) error {
 	what := prompts.BackToCall
 	var dial *telephony.DialError
 	switch {
@@ -120,46 +143,32 @@ func (t *talk) tell(ctx context.Context, kept, by *line, why error) error {
 			what = prompts.NotAvailable
 		}
 	}
-	_, err := t.withMusic(ctx, kept, func(ctx context.Context) (*line, error) {
-		return nil, t.say(ctx, by, string(what), t.words(what))
-	})
+	err := t.say(ctx, by, string(what), t.words(what))
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	if by.Context().Err() != nil {
-		return context.Cause(by.Context())
-	}
 	if errors.Is(err, telephony.ErrReplaced) {
-		err = nil
+		return nil
 	}
 	return err
 }
 
-// withMusic does f while kept hears music.
-func (t *talk) withMusic(ctx context.Context, kept *line, f func(context.Context) (*line, error)) (*line, error) {
-	return beside(ctx, f, func(ctx context.Context) error { return t.music(ctx, kept) })
-}
-
-// dialled lets the operator dial where to, if that is not known yet, while the
-// other hears music. A phone that sends the same by REFER meanwhile is taken
-// at that word.
-func (t *talk) dialled(ctx context.Context, kept *line, w wish) (wish, error) {
+// dialled lets the operator dial where to, if that is not known yet. A phone
+// that sends the same by REFER meanwhile is taken at that word.
+func (t *talk) dialled(ctx context.Context, w wish) (wish, error) {
 	if w.number != "" || w.refer != nil {
 		return w, nil
 	}
 	ctx, _, free := t.whileOn(ctx, w.by)
 	defer free()
-	_, err := t.withMusic(ctx, kept, func(ctx context.Context) (*line, error) {
-		var refer telephony.Refer
-		which, err := first(ctx,
-			func(ctx context.Context) (err error) { w.number, err = t.collect(ctx, w.by); return err },
-			func(ctx context.Context) (err error) { refer, err = w.by.Refers().Next(ctx); return err },
-		)
-		if which == 1 && err == nil {
-			w = referred(w.by, refer)
-		}
-		return nil, err
-	})
+	var refer telephony.Refer
+	which, err := first(ctx,
+		func(ctx context.Context) (err error) { w.number, err = t.collect(ctx, w.by); return err },
+		func(ctx context.Context) (err error) { refer, err = w.by.Refers().Next(ctx); return err },
+	)
+	if which == 1 && err == nil {
+		return referred(w.by, refer), nil
+	}
 	if err != nil {
 		// Hung up already, but his phone may have asked first.
 		if rs := w.by.Refers().Drain(); len(rs) > 0 {
@@ -288,31 +297,37 @@ func (t *talk) giveBack(ctx context.Context, kept *line, w wish) error {
 	return errNobodyTook
 }
 
-// attended lets the operator talk to the colleague first, while kept hears
-// music.
-func (t *talk) attended(ctx context.Context, kept *line, w wish, to destination) error {
+// attended lets the operator talk to the colleague first.
+func (t *talk) attended(ctx context.Context, kept *line, w wish, to destination) (next, error) {
 	w.progress(100)
-	colleague, err := t.withMusic(ctx, kept, func(ctx context.Context) (*line, error) { return t.ask(ctx, kept, w, to) })
+	colleague, err := t.ask(ctx, kept, w, to)
 	if cause := context.Cause(ctx); cause != nil {
 		if err == nil {
 			t.hangUp(colleague)
 		}
 		t.hangUp(w.by)
-		return cause
+		return nil, cause
 	}
 	gone := w.by.Context().Err() != nil
 	switch {
 	case err != nil && gone:
-		t.failed(w, err)
-		return t.giveBack(ctx, kept, w)
+		return t.back(kept, w, err), nil
 	case err != nil:
 		t.failed(w, err)
-		return t.tell(ctx, kept, w.by, err)
+		return nil, t.tell(ctx, w.by, err)
 	case gone:
-		t.passed(w, colleague)
-		return nil
+		return func(context.Context) error { t.passed(w, colleague); return nil }, nil
 	}
 	return t.consult(ctx, kept, w, colleague)
+}
+
+// back is that who waited is given back to an operator who has gone.
+func (t *talk) back(kept *line, w wish, why error) next {
+	return func(ctx context.Context) error {
+		t.failed(w, why)
+		t.part("passed on", call.Transferred)
+		return t.giveBack(ctx, kept, w)
+	}
 }
 
 // ask calls the colleague; the operator hears it ring, and can go back. Once
@@ -362,37 +377,33 @@ func (t *talk) hangsUpByRefer(ctx context.Context, by *line, number string) erro
 	}
 }
 
-// consult lets the operator and the colleague talk in private, while kept
-// hears music, until the operator decides.
-func (t *talk) consult(ctx context.Context, kept *line, w wish, colleague *line) error {
+// consult lets the operator and the colleague talk in private until the
+// operator decides. His hanging up completes the transfer.
+func (t *talk) consult(ctx context.Context, kept *line, w wish, colleague *line) (next, error) {
 	by := w.by
-	decided := actAttended // hanging up completes the transfer
-	_, err := t.withMusic(ctx, kept, func(ctx context.Context) (_ *line, err error) {
-		decided, err = t.private(ctx, w, colleague)
-		return nil, err
-	})
+	decided, err := t.private(ctx, w, colleague)
 	if cause := context.Cause(ctx); cause != nil {
 		t.hangUp(colleague)
 		t.hangUp(by)
-		return cause
+		return nil, cause
 	}
+	here, there := by.Context().Err() == nil, colleague.Context().Err() == nil
 	switch {
-	case err == nil && decided == actThreeWay:
-		return t.three(ctx, kept, w, colleague)
-	case err == nil: // actBack
+	case here && there && err == nil && decided == actThreeWay:
+		return func(ctx context.Context) error { return t.three(ctx, kept, w, colleague) }, nil
+	case !here && there:
+		return func(context.Context) error { t.passed(w, colleague); return nil }, nil
+	case err == nil:
 		err = errBack
-	case colleague.Context().Err() == nil && by.Context().Err() != nil:
-		t.passed(w, colleague) // the operator hung up
-		return nil
-	case colleague.Context().Err() != nil:
+	case !there:
 		err = errColleague
 	}
 	t.hangUp(colleague)
-	t.failed(w, err)
-	if cause := context.Cause(by.Context()); cause != nil {
-		return t.giveBack(ctx, kept, w) // both hung up at once
+	if !here {
+		return t.back(kept, w, err), nil // both hung up at once
 	}
-	return t.tell(ctx, kept, by, err)
+	t.failed(w, err)
+	return nil, t.tell(ctx, by, err)
 }
 
 // private is the conversation of an operator and the colleague alone. The

@@ -112,6 +112,18 @@ func (p Phone) Refers(after time.Duration, to, replaces string) Phone {
 	})
 }
 
+// RefersAndLeaves is Refers of a phone that hangs up at once, as many do when
+// their transfer is accepted.
+func (p Phone) RefersAndLeaves(after time.Duration, to string) Phone {
+	p = p.Refers(after, to, "")
+	refer := p.acts[len(p.acts)-1].do
+	p.acts[len(p.acts)-1].do = func(l *leg) {
+		refer(l)
+		l.finish(telephony.ByFar, "BYE")
+	}
+	return p
+}
+
 // Holds lets the phone hold the call, that long after the answer, for so long.
 func (p Phone) Holds(after, length time.Duration) Phone {
 	p = p.does(after, func(l *leg) { l.held.Set(true) })
