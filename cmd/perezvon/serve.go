@@ -74,7 +74,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	archive.DropConsultations = !c.RecordConsultations
 	services := scenario.Services{
 		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db,
-		Directory: db, Lines: scenario.NewLines(), Region: c.Region, Logger: log,
+		Directory: db, Lines: scenario.NewLines(), Features: c.features(), Talks: scenario.NewTalks(), Region: c.Region, Logger: log,
 	}
 	self, err := dryrun.Self()
 	if err != nil {
@@ -86,6 +86,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		Runner: &scenario.Callbacks{Services: services},
 		Board:  board,
 		Speech: library, Trials: dryrun.NewProcess(self, "try"), Region: c.Region, Allow: c.OutboundAllow, Logger: log,
+		Transfers: services.Talks,
 	})
 	board.Later = calls
 	signer, err := access.OpenSigner(c.Data)
@@ -149,6 +150,14 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	err = errors.Join(err, later.Stop(ending))
 	end()
 	return errors.Join(err, running.Wait())
+}
+
+// features are the keys by which operators transfer.
+func (c *serveCmd) features() scenario.Features {
+	return scenario.Features{
+		Attended: c.TransferAttended, Blind: c.TransferBlind, Back: c.TransferBack, ThreeWay: c.TransferThreeWay,
+		InterDigit: c.TransferInterDigitTimeout, Digit: c.TransferDigitTimeout, Ring: c.TransferRing, NoReturn: !c.TransferReturn,
+	}
 }
 
 // engine is the built-in phone system, and the pool of its media ports.

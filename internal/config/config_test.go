@@ -96,6 +96,8 @@ func TestEverySettingFromEachSource(t *testing.T) {
 		Engine: "asterisk", ARIURL: "http://127.0.0.1:8088/ari", ARIUsername: "u", ARIPassword: "p", ARIApp: "app", AGI: "127.0.0.1:4573",
 		Region: "KZ", OutboundAllow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, Drain: 5 * time.Second,
 		LogLevel: "debug", LogFormat: "json",
+		TransferAttended: "*21", TransferBlind: "#1", TransferBack: "*9", TransferThreeWay: "*8", TransferDigitTimeout: 2 * time.Second,
+		TransferInterDigitTimeout: 4 * time.Second, TransferRing: 30 * time.Second, TransferReturn: false,
 	}
 	var args, env []string
 	var file strings.Builder
@@ -116,6 +118,8 @@ func TestEverySettingFromEachSource(t *testing.T) {
 		env = append(env, Variable(tag.Get("name")), text)
 		if tag.Get("yaml") == "outbound_allow" {
 			text = "[10.0.0.0/8, fd00::/8]"
+		} else if strings.HasPrefix(tag.Get("yaml"), "transfer_") {
+			text = fmt.Sprintf("%q", text) // '#' and '*' mean something in YAML
 		}
 		fmt.Fprintf(&file, "%s: %s\n", tag.Get("yaml"), text)
 	}

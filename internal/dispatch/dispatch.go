@@ -88,7 +88,9 @@ type Config struct {
 	// an opening to which a night's attempts were moved must not take every
 	// channel from those who ask now. Default DefaultRecallBelow.
 	RecallBelow int
-	Logger      *slog.Logger // default: none
+	// Transfers are the conversations of Runner; nil: none can be transferred.
+	Transfers Transfers
+	Logger    *slog.Logger // default: none
 }
 
 // Service dispatches callbacks. Its methods may be called from any goroutine.

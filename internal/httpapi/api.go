@@ -19,6 +19,7 @@ import (
 	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/numbering"
+	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
@@ -85,6 +86,9 @@ type Calls interface {
 	Try(ctx context.Context, account, widget string, o dryrun.Order) (dispatch.Trial, error)
 	Cancel(ctx context.Context, account, id string) error
 	CancelCall(ctx context.Context, account, callID string) error
+	// Transfer lets the operator of a call transfer it. The error is an
+	// invalid.Error, store.ErrNotFound, dispatch.ErrNotTalking, or a failure.
+	Transfer(ctx context.Context, o scenario.Order) error
 }
 
 // Phones tells what the engine knows of trunks and phones.

@@ -12,6 +12,7 @@ import (
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/invalid"
 	"github.com/perezvon/perezvon/internal/numbering"
+	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/store"
 )
 
@@ -29,6 +30,14 @@ type callsInput struct {
 type EventsInput struct {
 	IDInput
 	After int64 `query:"after" minimum:"0" doc:"Only events with a greater seq"`
+}
+
+type transferInput struct {
+	IDInput
+	Body struct {
+		To   string `json:"to" minLength:"1" maxLength:"64" doc:"Extension, queue or number, as the call's operator would dial it"`
+		Kind string `json:"kind" enum:"blind,attended" doc:"blind: the client goes there at once. attended: the operator talks there first"`
+	}
 }
 
 type eventsView struct {
@@ -79,6 +88,17 @@ func (a *API) calls() {
 		DefaultStatus: http.StatusNoContent, Metadata: right(access.Calls), Security: security, Errors: append([]int{http.StatusNotFound}, refusals...),
 	}, func(ctx context.Context, in *IDInput) (*struct{}, error) {
 		return nil, a.done(ctx, a.c.Calls.CancelCall(ctx, account(ctx), in.ID))
+	})
+
+	huma.Register(a.api, huma.Operation{
+		OperationID: "transfer-call", Method: http.MethodPost, Path: "/api/v1/calls/{id}/transfer", Tags: []string{"calls"},
+		Summary: "Transfer", Description: "The call's operator passes the client on, as if by the keys: docs/transfers.md. The call's log tells how it goes.",
+		DefaultStatus: http.StatusAccepted, Metadata: right(access.Calls), Security: security,
+		Errors: append([]int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity}, refusals...),
+	}, func(ctx context.Context, in *transferInput) (*struct{}, error) {
+		return nil, a.done(ctx, a.c.Calls.Transfer(ctx, scenario.Order{
+			Account: account(ctx), CallID: in.ID, To: in.Body.To, Attended: in.Body.Kind == "attended",
+		}))
 	})
 
 	huma.Register(a.api, huma.Operation{

@@ -48,6 +48,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return retryLater(huma.Error503ServiceUnavailable("the order could not be stored, so nobody is called"), storeRetry)
 	case errors.Is(err, dispatch.ErrNotScheduled):
 		return huma.Error409Conflict("no attempt of this callback is planned")
+	case errors.Is(err, dispatch.ErrNotTalking):
+		return huma.Error409Conflict("nobody is talking on the call now, or it is being transferred already")
 	case errors.Is(err, dispatch.ErrKeyReused):
 		return huma.Error422UnprocessableEntity("the Idempotency-Key was used for another request",
 			&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: "was used with another body; take a new key"})

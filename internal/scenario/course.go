@@ -209,12 +209,15 @@ func (s *course) closeTape() {
 
 // track is where a leg is recorded, nil if nothing is.
 func (s *course) track(leg string, role call.Role) media.Track {
-	if s.tape == nil || role == call.Colleague {
+	if s.tape == nil {
 		return nil
 	}
 	side := recording.Right
-	if role == call.Client {
+	switch role {
+	case call.Client:
 		side = recording.Left
+	case call.Colleague:
+		side = recording.Private
 	}
 	return s.tape.Track(leg, side)
 }

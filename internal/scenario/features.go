@@ -35,11 +35,11 @@ var DefaultFeatures = Features{
 	InterDigit: 3 * time.Second, Digit: time.Second, Ring: 20 * time.Second,
 }
 
-func (s *Services) features() Features {
-	if s.Features == (Features{}) {
+func (c *Services) features() Features {
+	if c.Features == (Features{}) {
 		return DefaultFeatures
 	}
-	return s.Features
+	return c.Features
 }
 
 // What the codes mean, as the timeline names it.

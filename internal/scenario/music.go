@@ -6,4 +6,4 @@ import (
 )
 
 // music is what who waits hears.
-func music() telephony.Prompt { return telephony.Prompt{Clip: tone.Ringback(), Loop: true} }
+func music() telephony.Prompt { return telephony.Prompt{Clip: tone.Music(), Loop: true} }

@@ -14,10 +14,6 @@ import (
 	"github.com/perezvon/perezvon/internal/telephony/scripted"
 )
 
-// Numbers of the transfer tests: 101 transfers, 102 and 103 are colleagues, 104
-// is the other side of a call between operators.
-const colleagueOutside = "+74957654321"
-
 // way is a kind of call in which 101 talks from its very beginning, and so with
 // whom: the times of both phones' scripts are those of the conversation.
 type way struct {
@@ -67,7 +63,6 @@ type passes struct {
 	kept2                []string // what who is passed on heard, in order, without times
 	stages               []string // of a client's call
 	responsible          string
-	lines                []string
 	told                 []int // by REFER
 }
 
@@ -131,7 +126,7 @@ func (s *stage) stagesOf() []string {
 }
 
 const (
-	theMusic    = "tone:ringback"
+	theMusic    = "tone:music"
 	theRingback = "tone:ringback"
 )
 
