@@ -11,7 +11,8 @@ import (
 )
 
 type benchCmd struct {
-	Calls benchCallsCmd `cmd:"" help:"Let callbacks talk at the same time, with phones in this process and the server in another."`
+	Calls       benchCallsCmd       `cmd:"" help:"Let callbacks talk at the same time, with phones in this process and the server in another."`
+	Responsible benchResponsibleCmd `cmd:"" help:"Find the responsible manager among many calls, beside the query of the source on MariaDB."`
 }
 
 type benchCallsCmd struct {
@@ -53,4 +54,29 @@ func programOr(path string) (string, error) {
 		return path, nil
 	}
 	return os.Executable()
+}
+
+type benchResponsibleCmd struct {
+	Rows      int           `default:"10000000" help:"Calls, spread over a year: 20000 to 100000000, in hundreds."`
+	Databases []string      `default:"sqlite,postgres,mariadb" enum:"sqlite,postgres,mariadb" help:"Where to look; servers are started for it from the programs that are installed."`
+	Time      time.Duration `default:"3s" help:"How long each kind of look-up is repeated."`
+}
+
+// Validate implements kong's check of the flags.
+func (c *benchResponsibleCmd) Validate() error {
+	if c.Rows < 20_000 || c.Rows > 100_000_000 || c.Rows%100 != 0 {
+		return fmt.Errorf("--rows is 20000 to 100000000 in hundreds, not %d", c.Rows)
+	}
+	if c.Time <= 0 {
+		return fmt.Errorf("--time is above 0")
+	}
+	return nil
+}
+
+func (c *benchResponsibleCmd) Run(ctx context.Context) error {
+	result, err := bench.Responsible{Rows: c.Rows, Databases: c.Databases, Time: c.Time}.Run(ctx, os.Stderr)
+	if result != nil {
+		result.Print(os.Stdout)
+	}
+	return err
 }
