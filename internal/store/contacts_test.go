@@ -53,28 +53,36 @@ func TestTheResponsibleManagerIsFoundByOneIndexProbe(t *testing.T) {
 			INSERT INTO operators (account_id, extension, config, updated_at) SELECT 'main', CAST(i AS TEXT), '{}', 0 FROM n`); err != nil {
 			t.Fatal(err)
 		}
+		if s.SQLite() != nil {
+			isOneProbe(t, s, db) // nobody counts its rows for it
+		}
 		if _, err := db.ExecContext(t.Context(), "ANALYZE"); err != nil {
 			t.Fatal(err)
 		}
-		for _, policy := range []call.Policy{call.PolicyLast, call.PolicyFirst} {
-			for _, number := range []string{"+79160000001", "9161234567", "+79169999999"} {
-				query, args, err := store.LookUpSQL(storetest.Mine, number, call.ResponsibleRule{Policy: policy})
-				if err != nil {
-					t.Fatal(err)
+		isOneProbe(t, s, db)
+	})
+}
+
+func isOneProbe(t *testing.T, s *store.Store, db *sql.DB) {
+	t.Helper()
+	for _, policy := range []call.Policy{call.PolicyLast, call.PolicyFirst} {
+		for _, number := range []string{"+79160000001", "9161234567", "+79169999999"} {
+			query, args, err := store.LookUpSQL(storetest.Mine, number, call.ResponsibleRule{Policy: policy})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, plan := range plans(t, db, s.SQLite() != nil, query, args) {
+				for _, never := range []string{"TEMP B-TREE", "SCAN", "Seq Scan", "Sort", "Bitmap"} {
+					if strings.Contains(plan, never) {
+						t.Errorf("%s of %s: the plan has %s\n%s", policy, number, never, plan)
+					}
 				}
-				for _, plan := range plans(t, db, s.SQLite() != nil, query, args) {
-					for _, never := range []string{"TEMP B-TREE", "SCAN", "Seq Scan", "Sort", "Bitmap"} {
-						if strings.Contains(plan, never) {
-							t.Errorf("%s of %s: the plan has %s\n%s", policy, number, never, plan)
-						}
-					}
-					if strings.Count(plan, "contacts_of_client") != 1 {
-						t.Errorf("%s of %s: not one probe\n%s", policy, number, plan)
-					}
+				if strings.Count(plan, "contacts_of_client") != 1 {
+					t.Errorf("%s of %s: not one probe\n%s", policy, number, plan)
 				}
 			}
 		}
-	})
+	}
 }
 
 // plans are how the database carries out the query: with its arguments, and
