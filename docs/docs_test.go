@@ -59,7 +59,7 @@ func TestCallbackListsEveryFieldStatusAndEvent(t *testing.T) {
 	for _, e := range []call.Type{
 		call.Created, call.NodeChosen, call.CallerIDChosen, call.Dialing, call.Progress, call.Ringing, call.Answered, call.DialFailed, call.DialCancelled,
 		call.LegEnded, call.PromptStarted, call.PromptEnded, call.DigitReceived, call.DigitsSent, call.KeyPressed, call.Waiting,
-		call.RecordingStarted, call.Joined, call.Parted, call.Ended, call.RecordingState, call.Note,
+		call.RecordingStarted, call.Joined, call.Parted, call.Ended, call.RecordingState, call.Transcribed, call.NotTranscribed, call.Note,
 	} {
 		rows = append(rows, fmt.Sprintf("`%s` |", e))
 	}

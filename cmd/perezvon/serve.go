@@ -29,10 +29,12 @@ import (
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/speech"
+	"github.com/perezvon/perezvon/internal/speech/recognizers"
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/telephony"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine/registrar"
+	"github.com/perezvon/perezvon/internal/transcript"
 )
 
 type serveCmd struct {
@@ -70,10 +72,16 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	library := speech.New(filepath.Join(c.Data, "prompts"), speech.NewEspeak())
 	library.Logger = log
+	hearing, err := recognizers.New(c.Recognizer, recognizers.Options{
+		URL: c.RecognizerURL, Key: string(c.RecognizerKey), Model: c.RecognizerModel, Language: c.RecognizerLanguage,
+	})
+	if err != nil {
+		return err
+	}
 	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), library)}
 	archive.DropConsultations = !c.RecordConsultations
 	services := scenario.Services{
-		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db,
+		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Hearing: hearing,
 		Directory: db, Lines: scenario.NewLines(), Features: c.features(), Talks: scenario.NewTalks(), Region: c.Region, Logger: log,
 	}
 	self, err := dryrun.Self()
@@ -85,7 +93,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		Store:  db,
 		Runner: &scenario.Callbacks{Services: services},
 		Board:  board,
-		Speech: library, Trials: dryrun.NewProcess(self, "try"), Region: c.Region, Allow: c.OutboundAllow, Logger: log,
+		Speech: library, Hearing: hearing, Trials: dryrun.NewProcess(self, "try"), Region: c.Region, Allow: c.OutboundAllow, Logger: log,
 		Transfers: services.Talks,
 	})
 	board.Later = calls
@@ -97,7 +105,11 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	later, err := jobs.New(ctx, jobs.Config{Store: db, Render: archive.Render, Discard: archive.Discard, Deliveries: hooks, Logger: log})
+	work := jobs.Config{Store: db, Render: archive.Render, Discard: archive.Discard, Deliveries: hooks, Logger: log}
+	if hearing != nil {
+		work.Transcribe = (&transcript.Writer{Calls: db, Recordings: archive.Archive, Hearing: hearing}).Write
+	}
+	later, err := jobs.New(ctx, work)
 	if err != nil {
 		return err
 	}

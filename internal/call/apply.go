@@ -15,7 +15,7 @@ func (c *Call) Apply(e Event) {
 	switch e.Type {
 	case Created:
 		c.ID, c.Direction, c.CallbackID, c.Attempt = e.CallID, e.Direction, e.CallbackID, e.Attempt
-		c.Client, c.StartedAt, c.Recording = e.Number, e.At, RecordingNone
+		c.Client, c.StartedAt, c.Recording, c.Transcript = e.Number, e.At, RecordingNone, TranscriptNone
 	case Arrived:
 		if e.Role == Operator { // who calls out answers for the call
 			c.has(e.Leg, e.Operator)
@@ -25,6 +25,9 @@ func (c *Call) Apply(e Event) {
 		c.answered(e)
 	case RecordingStarted:
 		c.Recording = RecordingRunning
+		if e.Transcribe {
+			c.Transcript = TranscriptWaiting
+		}
 	case Merged:
 		c.has(e.Leg, cmp.Or(e.Operator, e.Number))
 	case Joined:
@@ -42,13 +45,34 @@ func (c *Call) Apply(e Event) {
 		if c.Recording == RecordingRunning {
 			c.Recording = RecordingRendering
 		}
+		if len(c.Stages) == 0 {
+			c.Transcript = TranscriptNone // nobody talked
+		}
 	case RecordingState:
 		c.Recording = e.Recording
 		if e.DurationS > 0 {
 			c.RecordingS = e.DurationS
 		}
+		c.withoutRecording(e.Recording)
+	case Transcribed:
+		c.Transcript = TranscriptReady
+	case NotTranscribed:
+		c.Transcript = TranscriptFailed
 	}
 	c.contact(e)
+}
+
+// withoutRecording: what was not recorded cannot be written down.
+func (c *Call) withoutRecording(state string) {
+	if c.Transcript != TranscriptWaiting {
+		return
+	}
+	switch state {
+	case RecordingNone:
+		c.Transcript = TranscriptNone
+	case RecordingFailed:
+		c.Transcript = TranscriptFailed
+	}
 }
 
 // answered makes who picked up first responsible. Later, who picks up is only

@@ -53,6 +53,31 @@ const (
 	RecordingFailed    = "failed"
 )
 
+// Transcript states.
+const (
+	TranscriptNone    = "none"    // not wanted, or there was no conversation
+	TranscriptWaiting = "waiting" // it is made once the recording is ready
+	TranscriptReady   = "ready"
+	TranscriptFailed  = "failed"
+)
+
+// Segment is something that was said on a call, written down.
+type Segment struct {
+	Speaker Speaker `json:"speaker" enum:"client,operator"`
+	FromS   float64 `json:"from_s" doc:"Seconds from the beginning of the recording"`
+	ToS     float64 `json:"to_s"`
+	Text    string  `json:"text"`
+}
+
+// Speaker is who says a segment: each has a channel of the recording.
+type Speaker string
+
+// The speakers.
+const (
+	ClientSpeaks   Speaker = "client"
+	OperatorSpeaks Speaker = "operator" // whoever talks with the client: operator or manager
+)
+
 // Call is one call of one client, however many legs and operators it passes.
 type Call struct {
 	ID         string
@@ -72,6 +97,7 @@ type Call struct {
 	Stages                        []Stage
 	Recording                     string  // one of the Recording… states
 	RecordingS                    float64 // length of the finished recording, seconds
+	Transcript                    string  // one of the Transcript… states
 	LastSeq                       int64   // of the newest event applied
 
 	operators map[string]string // leg → operator or number, of answered legs

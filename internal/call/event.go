@@ -23,11 +23,11 @@ const (
 	LegEnded         Type = "leg.ended"          // leg, by, sip_code, reason
 	PromptStarted    Type = "prompt.started"     // leg, prompt, text
 	PromptEnded      Type = "prompt.ended"       // leg, prompt, reason (finished, interrupted)
-	DigitReceived    Type = "digit"              // leg, digits, method
+	DigitReceived    Type = "digit"              // leg, digits, method, text (what was said, if the key was spoken)
 	DigitsSent       Type = "digits.sent"        // leg, digits
 	KeyPressed       Type = "key"                // leg, digits, action: what the scenario took the digit for
 	Waiting          Type = "wait"               // leg, reason, timeout_ms
-	RecordingStarted Type = "recording.started"  //
+	RecordingStarted Type = "recording.started"  // transcribe: a transcript is wanted of it
 	Joined           Type = "joined"             // leg, other
 	Parted           Type = "parted"             // leg, other, reason, outcome
 	Held             Type = "hold"               // leg: its phone has put the other on hold
@@ -39,6 +39,8 @@ const (
 	Merged           Type = "merged"             // leg, operator, number, other_call: the leg came from that call, or went there
 	Ended            Type = "call.ended"         // status, reason, reschedule, cancel_recalls, next_attempt_at
 	RecordingState   Type = "recording"          // recording (ready, failed, none), duration_s, reason
+	Transcribed      Type = "transcript.ready"   // segments
+	NotTranscribed   Type = "transcript.failed"  // reason
 	Note             Type = "note"               // reason: a decision or a trouble worth telling
 )
 
@@ -87,9 +89,9 @@ type Event struct {
 	By         string `json:"by,omitempty" doc:"Who ended it: far (the phone), us (the scenario), network (media or transport died)"`
 
 	Prompt string `json:"prompt,omitempty" doc:"Which prompt: greeting, connecting, ringback…"`
-	Text   string `json:"text,omitempty" doc:"What it says"`
+	Text   string `json:"text,omitempty" doc:"What it says, or what was said"`
 	Digits string `json:"digits,omitempty"`
-	Method string `json:"method,omitempty" doc:"How a digit came: rfc4733, info, inband. How a transfer was asked for: keys, refer, api"`
+	Method string `json:"method,omitempty" doc:"How a digit came: rfc4733, info, inband; voice: it was spoken. How a transfer was asked for: keys, refer, api"`
 	Action string `json:"action,omitempty" doc:"What a key was taken for: cancel, connect…"`
 
 	Outcome   Outcome `json:"outcome,omitempty" doc:"How a stage ended"`
@@ -103,8 +105,10 @@ type Event struct {
 	// NextAttemptAt is decided when the end is stored, in the same transaction.
 	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty" doc:"When the callback's next attempt is planned"`
 
-	Recording string  `json:"recording,omitempty"`
-	DurationS float64 `json:"duration_s,omitempty"`
-	ElapsedMS int64   `json:"elapsed_ms,omitempty"`
-	TimeoutMS int64   `json:"timeout_ms,omitempty"`
+	Recording  string  `json:"recording,omitempty"`
+	Transcribe bool    `json:"transcribe,omitempty" doc:"A transcript is wanted"`
+	Segments   int     `json:"segments,omitempty" doc:"How many segments the transcript has"`
+	DurationS  float64 `json:"duration_s,omitempty"`
+	ElapsedMS  int64   `json:"elapsed_ms,omitempty"`
+	TimeoutMS  int64   `json:"timeout_ms,omitempty"`
 }

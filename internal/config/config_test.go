@@ -94,6 +94,7 @@ func TestEverySettingFromEachSource(t *testing.T) {
 		AdminKey: "0123456789abcdef", SIP: "0.0.0.0:5070", SIPTLS: "0.0.0.0:5061", SIPAdvertise: netip.MustParseAddr("192.0.2.1"),
 		TLSCert: "c.pem", TLSKey: "k.pem", RTPPorts: Ports{20000, 20099}, MediaTimeout: 30 * time.Second,
 		Engine: "asterisk", ARIURL: "http://127.0.0.1:8088/ari", ARIUsername: "u", ARIPassword: "p", ARIApp: "app", AGI: "127.0.0.1:4573",
+		Recognizer: "vosk", RecognizerURL: "ws://10.0.0.5:2700", RecognizerKey: "k", RecognizerModel: "m", RecognizerLanguage: "ru",
 		Region: "KZ", OutboundAllow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, Drain: 5 * time.Second,
 		LogLevel: "debug", LogFormat: "json",
 		TransferAttended: "*21", TransferBlind: "#1", TransferBack: "*9", TransferThreeWay: "*8", TransferDigitTimeout: 2 * time.Second,
@@ -211,6 +212,37 @@ func TestValidateTellsAllProblems(t *testing.T) {
 	}
 }
 
+func TestTheRecogniserIsCheckedAtTheStart(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args []string
+		want string // "" is fine
+	}{
+		"none":                      {nil, ""},
+		"a Vosk server":             {[]string{"--recognizer=vosk", "--recognizer-url=ws://127.0.0.1:2700", "--recognizer-language=ru"}, ""},
+		"a Vosk server without URL": {[]string{"--recognizer=vosk"}, "--recognizer-url: "},
+		"a Vosk server over HTTP":   {[]string{"--recognizer=vosk", "--recognizer-url=http://127.0.0.1:2700"}, "ws:// or wss://"},
+		"OpenAI":                    {[]string{"--recognizer=openai", "--recognizer-key=sk-hunter2"}, ""},
+		"OpenAI without a key":      {[]string{"--recognizer=openai"}, "--recognizer-key: "},
+		"one's own server":          {[]string{"--recognizer=openai", "--recognizer-url=http://10.0.0.5:8000/v1"}, ""},
+		"Yandex":                    {[]string{"--recognizer=yandex", "--recognizer-key=AQVN"}, ""},
+		"Yandex without a key":      {[]string{"--recognizer=yandex"}, "--recognizer-key: "},
+		"an unknown one":            {[]string{"--recognizer=siri"}, "must be one of"},
+		"a URL of nothing":          {[]string{"--recognizer-url=ws://127.0.0.1:2700"}, "--recognizer: "},
+		"a key that is no key":      {[]string{"--recognizer=yandex", "--recognizer-key=hunter2\n"}, "--recognizer-key: has characters"},
+		"no language":               {[]string{"--recognizer=openai", "--recognizer-key=x", "--recognizer-language=по-русски"}, "--recognizer-language: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(tt.args, environ())
+			switch {
+			case tt.want == "" && err != nil:
+				t.Error(err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2")):
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 func TestLoadValidates(t *testing.T) {
 	if _, err := Load([]string{"--drain=-1s"}, environ()); err == nil || !strings.Contains(err.Error(), "--drain") {
 		t.Errorf("got %v", err)
@@ -218,7 +250,7 @@ func TestLoadValidates(t *testing.T) {
 }
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
-	s := Settings{AdminKey: "hunter2hunter2", ARIPassword: "hunter2", Database: "postgres://u:hunter2@h/d"}
+	s := Settings{AdminKey: "hunter2hunter2", ARIPassword: "hunter2", RecognizerKey: "hunter2", Database: "postgres://u:hunter2@h/d"}
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("settings", "key", s.AdminKey, "all", s)
 	asJSON, err := json.Marshal(s)

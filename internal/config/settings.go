@@ -94,6 +94,22 @@ type Settings struct {
 	// passed him on.
 	TransferReturn bool `yaml:"transfer_return" name:"transfer-return" default:"true" help:"Give a client whom the colleague did not take back to the operator."`
 
+	// Recognizer is what understands speech, for voice_control and transcribe:
+	// RecognizerVosk, RecognizerOpenAI, RecognizerYandex; none by default.
+	Recognizer string `yaml:"recognizer" name:"recognizer" enum:",vosk,openai,yandex" default:"" placeholder:"vosk|openai|yandex" help:"What understands speech: vosk, openai (or a server that speaks as it does) or yandex; off unless given."`
+	// RecognizerURL is its address: ws://host:2700 of a Vosk server, else
+	// http(s)://. Default: OpenAI's or Yandex's own. It may be private.
+	RecognizerURL string `yaml:"recognizer_url" name:"recognizer-url" placeholder:"URL" help:"Address of the recogniser, ws://host:2700 of a Vosk server; may be private."`
+	// RecognizerKey is the key of OpenAI or Yandex (an API key of a service
+	// account). Hidden among the flags, as command lines can be read.
+	RecognizerKey Secret `yaml:"recognizer_key" name:"recognizer-key" hidden:"" placeholder:"KEY" help:"Key of the recogniser; better given as PEREZVON_RECOGNIZER_KEY."`
+	// RecognizerModel is the model of OpenAI (whisper-1 unless given) or the
+	// topic of Yandex (general).
+	RecognizerModel string `yaml:"recognizer_model" name:"recognizer-model" placeholder:"NAME" help:"Model of openai (whisper-1 unless given) or topic of yandex (general)."`
+	// RecognizerLanguage is the only language that the recogniser understands:
+	// that of the Vosk server's model. Default: not said, all are tried.
+	RecognizerLanguage string `yaml:"recognizer_language" name:"recognizer-language" placeholder:"LANG" help:"The only language that the recogniser understands, like ru; not said unless given."`
+
 	// Region is the country whose customs numbers without a country code
 	// follow, two letters (ISO 3166-1).
 	Region string `yaml:"region" name:"region" default:"RU" placeholder:"CC" help:"Country of numbers written without a country code."`
@@ -113,6 +129,13 @@ type Settings struct {
 const (
 	EngineSIP      = "sip"
 	EngineAsterisk = "asterisk"
+)
+
+// The values of Settings.Recognizer.
+const (
+	RecognizerVosk   = "vosk"
+	RecognizerOpenAI = "openai"
+	RecognizerYandex = "yandex"
 )
 
 // URL is the public address without a slash at its end.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,6 +73,7 @@ func (s *Settings) Validate() error {
 			wrong("ari-username", "is needed with --engine asterisk")
 		}
 	}
+	s.validateRecognizer(wrong)
 	return errors.Join(problems...)
 }
 
@@ -104,6 +106,35 @@ func (s *Settings) validateTransfers(wrong func(flag, format string, args ...any
 	}
 }
 
+func (s *Settings) validateRecognizer(wrong func(flag, format string, args ...any)) {
+	if s.Recognizer == "" {
+		if s.RecognizerURL != "" || s.RecognizerKey != "" {
+			wrong("recognizer", "say which it is that --recognizer-url and --recognizer-key are of: vosk, openai or yandex")
+		}
+		return
+	}
+	schemes := []string{"http", "https"}
+	if s.Recognizer == RecognizerVosk {
+		schemes = []string{"ws", "wss"}
+	}
+	if s.RecognizerURL != "" || s.Recognizer == RecognizerVosk {
+		if err := serviceAddress(s.RecognizerURL, schemes...); err != nil {
+			wrong("recognizer-url", "%w", err)
+		}
+	}
+	if s.RecognizerKey == "" && (s.Recognizer == RecognizerYandex || s.Recognizer == RecognizerOpenAI && s.RecognizerURL == "") {
+		wrong("recognizer-key", "is needed with --recognizer %s", s.Recognizer)
+	}
+	if strings.ContainsFunc(string(s.RecognizerKey), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		wrong("recognizer-key", "has characters that no key has")
+	}
+	if l := s.RecognizerLanguage; l != "" && !languageTag.MatchString(l) {
+		wrong("recognizer-language", "%q is no language: write ru, en, en-GB…", l)
+	}
+}
+
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
+
 func address(a string) error {
 	host, port, err := net.SplitHostPort(a)
 	if err != nil {
@@ -117,10 +148,12 @@ func address(a string) error {
 	return nil
 }
 
-func webAddress(a string) error {
+func webAddress(a string) error { return serviceAddress(a, "http", "https") }
+
+func serviceAddress(a string, schemes ...string) error {
 	u, err := url.Parse(a)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("%q is not an http:// or https:// address", a)
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Host == "" {
+		return fmt.Errorf("%q is not an %s:// address", a, strings.Join(schemes, ":// or "))
 	}
 	if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return fmt.Errorf("%q: must have no user, query or fragment", u.Redacted())

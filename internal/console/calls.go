@@ -35,6 +35,7 @@ type callData struct {
 	Lanes    picture
 	Parts    []part // the call's stages
 	Timeline []line
+	Said     []call.Segment
 	// Over tells that nothing more will change.
 	Over bool
 }
@@ -103,6 +104,10 @@ func (c *Console) call(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		events, err = c.c.Store.Events(r.Context(), who.Account, id, 0)
 	}
+	var said []call.Segment
+	if err == nil && one.Transcript == call.TranscriptReady {
+		said, err = c.c.Store.Transcript(r.Context(), who.Account, id)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		c.fail(w, r, http.StatusNotFound, "error.notfound")
@@ -112,8 +117,8 @@ func (c *Console) call(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, http.StatusInternalServerError, "error.server")
 		return
 	}
-	data := callData{callRow: rowOf(one, time.Now()), Timeline: timeline(events, langOf(r)), Lanes: draw(events, time.Now()), Parts: parts(one, events, time.Now(), langOf(r))}
-	data.Over = !one.Status.IsZero() && one.Recording != call.RecordingRendering && one.Recording != call.RecordingRunning
+	data := callData{callRow: rowOf(one, time.Now()), Timeline: timeline(events, langOf(r)), Said: said, Lanes: draw(events, time.Now()), Parts: parts(one, events, time.Now(), langOf(r))}
+	data.Over = !one.Status.IsZero() && one.Recording != call.RecordingRendering && one.Recording != call.RecordingRunning && one.Transcript != call.TranscriptWaiting
 	if who.Call != "" {
 		q := r.URL.Query()
 		data.Query = template.URL(url.Values{"expires": q["expires"], "signature": q["signature"]}.Encode()) // #nosec G203 -- encoded here

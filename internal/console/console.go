@@ -21,6 +21,7 @@ type Store interface {
 	Call(ctx context.Context, account, id string) (call.Call, error)
 	Calls(ctx context.Context, account string, page store.Page, filter store.CallFilter) ([]call.Call, string, error)
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
+	Transcript(ctx context.Context, account, callID string) ([]call.Segment, error)
 }
 
 // Config is what a console is made of; all fields are needed.

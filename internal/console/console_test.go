@@ -13,6 +13,7 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/console"
+	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/httpapi/httpapitest"
 )
 
@@ -153,6 +154,35 @@ func TestTextsAreEscapedAndThePolicyIsStrict(t *testing.T) {
 	}
 	if regexp.MustCompile(`<[^>]+\s(on\w+|style)=`).Match(a.Body) || regexp.MustCompile(`(src|href)="(https?:)?//`).Match(a.Body) {
 		t.Error("the page holds what its policy forbids, or loads from elsewhere")
+	}
+}
+
+// The transcript is on the call's page, with its speakers, and safe to show.
+func TestTheTranscriptOfACall(t *testing.T) {
+	s := serve(t)
+	n := s.NewCall(time.Now())
+	s.Append(
+		call.Event{CallID: n, Type: call.RecordingStarted, Transcribe: true}, call.Event{CallID: n, Type: call.Joined, Leg: "m1", Other: "c1"},
+		call.Event{CallID: n, Type: call.Ended, Status: &call.Completed}, call.Event{CallID: n, Type: call.RecordingState, Recording: call.RecordingReady},
+	)
+	path := link(s, n, time.Hour) + "&lang=ru"
+	if page := string(html(s, path).Body); !strings.Contains(page, "Расшифровка</dt><dd>готовится") || strings.Contains(page, "data-over") {
+		t.Error("it is not told that it is being made")
+	}
+	said := []call.Segment{
+		{Speaker: call.ClientSpeaks, FromS: 1.5, ToS: 2, Text: "Алло <script>"}, {Speaker: call.OperatorSpeaks, FromS: 62, ToS: 63, Text: "Слушаю"},
+	}
+	if err := s.Store.SaveTranscript(directory.DefaultAccount, n, said); err != nil {
+		t.Fatal(err)
+	}
+	s.Append(call.Event{CallID: n, Type: call.Transcribed, Segments: 2})
+	page := string(html(s, path).Body)
+	for _, want := range []string{
+		`data-sound="1.5"`, ">0:02<", "Клиент", "Алло &lt;script&gt;", ">1:02<", "Менеджер", "Слушаю", "Расшифровка готова", "data-over",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("lacks %q", want)
+		}
 	}
 }
 

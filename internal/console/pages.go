@@ -45,6 +45,7 @@ func functions(l lang) template.FuncMap {
 		"recording": func(s string) string { return l.text("recording." + first(s, call.RecordingNone)) },
 		"clock":     clock,
 		"offset":    offset,
+		"said":      func(s float64) string { return clock(time.Duration(s * float64(time.Second))) },
 		"rfc3339":   func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") },
 		"utc":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
 		"num":       func(f float64) string { return fmt.Sprintf("%.1f", f) },

@@ -116,6 +116,7 @@ var texts = map[string]translation{
 	"recording":   {"Recording", "Запись"},
 	"stages":      {"Who talked", "Кто говорил"},
 	"playstage":   {"Listen to this part", "Слушать эту часть"},
+	"transcript":  {"Transcript", "Расшифровка"},
 	"timeline":    {"Timeline", "Ход звонка"},
 
 	"outcome.talking":     {"talking", "говорят"},
@@ -151,6 +152,12 @@ var texts = map[string]translation{
 	"recording.rendering": {"being made", "готовится"},
 	"recording.ready":     {"ready", "готова"},
 	"recording.failed":    {"failed", "не получилась"},
+
+	"transcript.waiting": {"being made", "готовится"},
+	"transcript.ready":   {"ready", "готова"},
+	"transcript.failed":  {"failed", "не получилась"},
+	"speaker.client":     {"Client", "Клиент"},
+	"speaker.operator":   {"Manager", "Менеджер"},
 
 	"status.":                       {"in progress", "идёт"},
 	"status.completed":              {"completed", "состоялся"},
@@ -226,6 +233,9 @@ var texts = map[string]translation{
 	"event.recording.rendering": {"The recording is being made", "Запись готовится"},
 	"event.recording.ready":     {"The recording is ready", "Запись готова"},
 	"event.recording.failed":    {"The recording failed", "Запись не получилась"},
+	"event.recording.none":      {"Nothing was recorded", "Записи нет"},
+	"event.transcript.ready":    {"The transcript is ready", "Расшифровка готова"},
+	"event.transcript.failed":   {"The transcript failed", "Расшифровка не получилась"},
 	"event.joined":              {"Joined: %s and %s hear each other", "Соединены: %s и %s слышат друг друга"},
 	"event.parted":              {"Parted", "Разъединены"},
 	"event.over":                {"The call is over", "Звонок окончен"},

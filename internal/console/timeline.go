@@ -50,7 +50,7 @@ func kindOf(e call.Event) string {
 	switch e.Type {
 	case call.Answered, call.Joined:
 		return "good"
-	case call.DialFailed:
+	case call.DialFailed, call.NotTranscribed:
 		return "bad"
 	case call.KeyPressed, call.DigitReceived, call.DigitsSent:
 		return "key"
@@ -117,6 +117,8 @@ func describe(e call.Event, l lang) string {
 		return l.text("event.over") + ": " + l.status(*e.Status)
 	case call.RecordingState:
 		return l.text("event.recording." + e.Recording)
+	case call.Transcribed, call.NotTranscribed:
+		return l.text("event." + string(e.Type))
 	case call.Note:
 		return e.Reason
 	}

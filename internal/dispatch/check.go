@@ -26,6 +26,7 @@ func (s *Service) check(ctx context.Context, account string, p callback.Packet, 
 	if err := s.checkTexts(ctx, &bad, p); err != nil {
 		return p, err
 	}
+	s.checkHearing(&bad, p)
 	return p, bad.Err()
 }
 
@@ -44,6 +45,20 @@ func (s *Service) checkRoutes(ctx context.Context, bad *invalid.Error, account s
 		return p, err
 	}
 	return p, s.checkTrunks(ctx, bad, account, &p, outside)
+}
+
+// checkHearing finds what nothing here can understand.
+func (s *Service) checkHearing(bad *invalid.Error, p callback.Packet) {
+	if p.VoiceControl != nil && *p.VoiceControl {
+		if err := s.config.Hearing.CheckKeys(p.Language); err != nil {
+			bad.Add("voice_control", err.Error())
+		}
+	}
+	if p.Transcribe != nil && *p.Transcribe {
+		if err := s.config.Hearing.Check(p.Language); err != nil {
+			bad.Add("transcribe", err.Error())
+		}
+	}
 }
 
 // checkManagers finds managers that nobody could call. outside tells that one

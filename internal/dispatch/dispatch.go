@@ -77,6 +77,8 @@ type Config struct {
 	Speech Speech
 	// Trials play what Try is asked for. Nil: there is no Try.
 	Trials Trials
+	// Hearing is what is understood of what people say. Default: nothing.
+	Hearing *speech.Hearing
 	// Region is whose spelling of numbers is understood (ISO 3166). Default RU.
 	Region string
 	// Allow lists private networks that URLs of packets may point into.

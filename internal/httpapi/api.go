@@ -34,6 +34,7 @@ type Store interface {
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
 	// Responsible is who is responsible for the client with that number.
 	Responsible(ctx context.Context, account, number string, rule call.ResponsibleRule) (call.Responsible, error)
+	Transcript(ctx context.Context, account, callID string) ([]call.Segment, error)
 
 	Trunks(ctx context.Context, account string) ([]directory.Trunk, error)
 	Trunk(ctx context.Context, account, name string) (directory.Trunk, error)

@@ -79,7 +79,13 @@ func (a *API) calls() {
 		if err != nil {
 			return nil, a.problem(ctx, err)
 		}
-		return &output[callView]{a.view(c)}, nil
+		v := a.view(c)
+		if c.Transcript == call.TranscriptReady {
+			if v.Transcript.Segments, err = a.c.Store.Transcript(ctx, account(ctx), c.ID); err != nil {
+				return nil, a.problem(ctx, err)
+			}
+		}
+		return &output[callView]{v}, nil
 	})
 
 	huma.Register(a.api, huma.Operation{

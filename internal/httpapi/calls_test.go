@@ -149,8 +149,9 @@ func TestCallShape(t *testing.T) {
 		"client": "+79161234567", "responsible": "101",
 		"started_at": "2026-11-21T09:30:00.000Z", "answered_at": "2026-11-21T09:30:02.500Z", "ended_at": "2026-11-21T09:30:33.040Z",
 		"duration_s": 33.04, "talk_s": 20.01,
-		"stages":    []any{map[string]any{"operator": "101", "from": "2026-11-21T09:30:13.010Z", "to": "2026-11-21T09:30:33.020Z", "outcome": "done"}},
-		"recording": map[string]any{"state": "ready", "url": s.URL + "/api/v1/calls/" + id + "/recording", "duration_s": 30.0},
+		"stages":     []any{map[string]any{"operator": "101", "from": "2026-11-21T09:30:13.010Z", "to": "2026-11-21T09:30:33.020Z", "outcome": "done"}},
+		"recording":  map[string]any{"state": "ready", "url": s.URL + "/api/v1/calls/" + id + "/recording", "duration_s": 30.0},
+		"transcript": map[string]any{"state": "none"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -163,6 +164,37 @@ func TestCallShape(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]any{"state": "none", "url": nil, "duration_s": nil}, got["recording"]); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestTheTranscriptIsShownWithItsCall(t *testing.T) {
+	s := httpapitest.New(t, httpapitest.Options{})
+	id := s.NewCall(time.Now())
+	s.Append(
+		call.Event{CallID: id, Type: call.RecordingStarted, Transcribe: true}, call.Event{CallID: id, Type: call.Joined, Leg: "m1", Other: "c1"},
+		call.Event{CallID: id, Type: call.Ended, Status: &call.Completed}, call.Event{CallID: id, Type: call.RecordingState, Recording: call.RecordingReady},
+	)
+	shown := func() any {
+		t.Helper()
+		var got map[string]any
+		s.Do("GET", "/api/v1/calls/"+id, nil).Into(t, &got)
+		return got["transcript"]
+	}
+	if diff := cmp.Diff(map[string]any{"state": "waiting"}, shown()); diff != "" {
+		t.Error(diff)
+	}
+	if err := s.Store.SaveTranscript(directory.DefaultAccount, id, []call.Segment{{Speaker: call.ClientSpeaks, FromS: 1.5, ToS: 2.25, Text: "Алло"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.Append(call.Event{CallID: id, Type: call.Transcribed, Segments: 1})
+	want := map[string]any{"state": "ready", "segments": []any{map[string]any{"speaker": "client", "from_s": 1.5, "to_s": 2.25, "text": "Алло"}}}
+	if diff := cmp.Diff(want, shown()); diff != "" {
+		t.Error(diff)
+	}
+	var list struct{ Items []map[string]any }
+	s.Do("GET", "/api/v1/calls", nil).Into(t, &list)
+	if diff := cmp.Diff(map[string]any{"state": "ready"}, list.Items[0]["transcript"]); diff != "" {
+		t.Error(diff)
 	}
 }
 

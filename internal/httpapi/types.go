@@ -92,6 +92,13 @@ type callView struct {
 	TalkS       float64        `json:"talk_s" doc:"The client and somebody heard each other"`
 	Stages      []stageView    `json:"stages" nullable:"false"`
 	Recording   recordingView  `json:"recording"`
+	Transcript  transcriptView `json:"transcript"`
+}
+
+// transcriptView is what was said. Lists show the state alone.
+type transcriptView struct {
+	State    string         `json:"state" enum:"none,waiting,ready,failed" doc:"none: not wanted, or nobody talked"`
+	Segments []call.Segment `json:"segments,omitempty" doc:"In the order of their beginnings; of a single call only"`
 }
 
 type stageView struct {
@@ -115,7 +122,10 @@ func (a *API) view(c call.Call) callView {
 		StartedAt: Time(c.StartedAt), AnsweredAt: timeOrNull(c.AnsweredAt), EndedAt: timeOrNull(c.EndedAt),
 		DurationS: seconds(c.Duration(now)), TalkS: seconds(c.Talk(now)),
 		Stages:    make([]stageView, len(c.Stages)),
-		Recording: recordingView{State: c.Recording},
+		Recording: recordingView{State: c.Recording}, Transcript: transcriptView{State: c.Transcript},
+	}
+	if v.Transcript.State == "" {
+		v.Transcript.State = call.TranscriptNone
 	}
 	if v.Recording.State == "" {
 		v.Recording.State = call.RecordingNone

@@ -2,9 +2,9 @@
 // process: River jobs in the store's own database, inserted in the transaction
 // that causes them.
 //
-// There are two kinds: the recording of a call is rendered from its tape after
-// the call has ended, and backends are told what happens on it. The rest of the
-// program does not see River.
+// There are three kinds: the recording of a call is rendered from its tape after
+// the call has ended, then it is written down if that is wanted, and backends
+// are told what happens on it. The rest of the program does not see River.
 package jobs
 
 import (
@@ -39,6 +39,9 @@ type Config struct {
 	// Renderers is how many recordings are rendered at once. Rendering takes
 	// all of a processor that calls want too. Default DefaultRenderers.
 	Renderers int
+	// Transcribe writes down a call that wants it, once its recording is ready.
+	// Default: the calls wait until a server comes that can.
+	Transcribe func(ctx context.Context, c call.Call) ([]call.Segment, error)
 	// Deliveries tells the backends. Default: nobody is told anything.
 	Deliveries Deliveries
 	// Poll is how often the database is asked for work where it cannot tell by
@@ -53,6 +56,7 @@ type Service struct {
 	log        *slog.Logger
 	store      *store.Store
 	deliveries Deliveries
+	transcribe bool
 	queue      queue
 	stopping   chan struct{} // closed when the work is to end
 }
@@ -74,6 +78,11 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &renderer{log: c.Logger, store: c.Store, render: c.Render, discard: c.Discard})
 	queues := map[string]river.QueueConfig{renderQueue: {MaxWorkers: c.Renderers}}
+	if c.Transcribe != nil {
+		s.transcribe = true
+		river.AddWorker(workers, &transcriber{log: c.Logger, store: c.Store, write: c.Transcribe})
+		queues[transcribeQueue] = river.QueueConfig{MaxWorkers: transcribers}
+	}
 	if c.Deliveries != nil {
 		river.AddWorker(workers, &deliverer{service: s})
 		queues[deliverQueue] = river.QueueConfig{MaxWorkers: deliverers, FetchPollInterval: min(c.Poll, deliverPoll)}
@@ -82,7 +91,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		ID:                   "perezvon-" + c.Store.Node(),
 		FetchPollInterval:    c.Poll,
 		JobTimeout:           renderTimeout,
-		RescueStuckJobsAfter: 2 * renderTimeout,
+		RescueStuckJobsAfter: 2 * transcribeTimeout,
 		Logger:               slog.New(atLeastWarn{c.Logger.Handler()}),
 		Queues:               queues,
 		Workers:              workers,
@@ -107,11 +116,16 @@ func (s *Service) follow(ctx context.Context, tx *store.Tx, c call.Call, e call.
 			return err
 		}
 	}
+	if s.transcribe && e.Type == call.RecordingState && c.Recording == call.RecordingReady && c.Transcript == call.TranscriptWaiting {
+		if err := s.queue.insertTx(ctx, tx, TranscribeRecording{Account: c.Account, CallID: c.ID}); err != nil {
+			return err
+		}
+	}
 	return s.followDeliveries(ctx, tx, c, e)
 }
 
-// Start begins to work. Recordings that wait for a rendering and lanes that wait
-// for a sender without a job, for whatever reason, get one.
+// Start begins to work. Recordings that wait for a rendering or a transcript and
+// lanes that wait for a sender without a job, for whatever reason, get one.
 func (s *Service) Start(ctx context.Context) error {
 	waiting, err := s.store.Rendering(ctx)
 	if err != nil {
@@ -122,11 +136,25 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("jobs: %w", err)
 		}
 	}
+	if err := s.startTranscribing(ctx); err != nil {
+		return fmt.Errorf("jobs: %w", err)
+	}
 	if err := s.startDeliveries(ctx); err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}
 	// River takes the end of this context for a stop; Stop does that.
 	return s.queue.Start(context.WithoutCancel(ctx))
+}
+
+func (s *Service) startTranscribing(ctx context.Context) error {
+	if !s.transcribe {
+		return nil
+	}
+	waiting, err := s.store.Transcribing(ctx)
+	for _, c := range waiting {
+		err = errors.Join(err, s.queue.insert(ctx, TranscribeRecording{Account: c.Account, CallID: c.ID}))
+	}
+	return err
 }
 
 // Stop ends the work: what is being worked on may finish until ctx ends, then

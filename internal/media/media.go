@@ -85,15 +85,22 @@ func equalFold(upper, s string) bool {
 	return true
 }
 
+// Listener hears what the phone of a leg sends, while it sends it.
+type Listener interface {
+	// Packet takes one received payload. timestamp is the RTP timestamp in
+	// ticks, at the monotonic arrival time. payload is only lent. It is called
+	// by the goroutine that reads the leg's socket and must return at once.
+	Packet(at time.Time, codec Codec, ssrc, timestamp uint32, payload []byte)
+}
+
 // Track takes what one leg of a call sounds like: the payload its phone sent
 // and the notes of what the server played to it. A Track is used by the
 // goroutine that reads the leg's socket and by the one that plays to it, at
 // the same time. It never blocks on a disk for longer than a write to the page
 // cache, and it never fails: trouble is counted and told at the end.
 type Track interface {
-	// Packet appends one received payload. timestamp is the RTP timestamp in
-	// ticks, at the monotonic arrival time. payload is only lent.
-	Packet(at time.Time, codec Codec, ssrc, timestamp uint32, payload []byte)
+	// Packet appends one received payload.
+	Listener
 	// PlayStarted notes that the phone hears the sound named key from that
 	// moment on, over and over if loop. into is how long it had sounded by then:
 	// 0, unless the track took a leg over to which something was played.

@@ -3,12 +3,14 @@ package recording
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/media/wav"
 )
 
 // watchEvery is how much of a leg that has gone quiet a crash may cost.
@@ -88,6 +90,26 @@ func (a *Archive) tapes() []*Tape {
 func (a *Archive) Render(ctx context.Context, callID string) (time.Duration, error) {
 	res, err := Render(ctx, a.Folder(callID), a.clips)
 	return res.Duration, err
+}
+
+// Channel is one side of a finished recording, to be read and closed.
+type Channel struct {
+	*wav.Channel
+	io.Closer
+}
+
+// Channel opens one side of the recording of a call; fs.ErrNotExist if there is
+// no recording.
+func (a *Archive) Channel(callID string, side Side) (*Channel, error) {
+	file, err := os.Open(filepath.Join(a.Folder(callID), wavFile))
+	if err != nil {
+		return nil, err
+	}
+	c, err := wav.OpenChannel(file, int(side))
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &Channel{c, file}, nil
 }
 
 // Discard removes the tape of a call once its recording is known to be ready:

@@ -22,8 +22,6 @@ type callbackCourse struct {
 // below are its own). It returns why the call ended: conclude makes the status
 // of it.
 func (s *callbackCourse) run(ctx context.Context) error {
-	s.noteUnserved()
-
 	// 2. The caller IDs of both sides are chosen before anybody is called.
 	s.tree = s.locations(ctx)
 	managers, theClient := s.withCallerIDs(s.managers(ctx), s.client())
@@ -36,7 +34,7 @@ func (s *callbackCourse) run(ctx context.Context) error {
 	defer s.hangUp(manager)
 
 	// 4. Recording starts with the first answer.
-	s.startRecording()
+	s.startRecording(s.wantsTranscript())
 	manager.Record(s.track(manager.ID(), call.Manager))
 
 	// 5. From here until the client is joined the keys work. They, and the
@@ -64,17 +62,6 @@ func (s *callbackCourse) run(ctx context.Context) error {
 		return err
 	}
 	return s.talk(ctx, manager, client)
-}
-
-// noteUnserved says what the packet asks for in vain: recognisers of speech are
-// not connected yet.
-func (s *callbackCourse) noteUnserved() {
-	if isTrue(s.packet.VoiceControl) {
-		s.note("voice_control: no recogniser is set up; keys only")
-	}
-	if isTrue(s.packet.Transcribe) {
-		s.note("transcribe: no recogniser is set up; there will be no transcript")
-	}
 }
 
 // callManagers calls the managers until one answers. together is who rings at

@@ -579,11 +579,3 @@ func TestCallerIDsAreChosenBeforeTheScenarioStarts(t *testing.T) {
 		s.has(t, "0s leg.dialing m1 101 +74950000001", "0s leg.dialing m2 "+managerNumber+" main +74950000001")
 	})
 }
-
-func TestWhatThePacketAsksForInVainIsTold(t *testing.T) {
-	try(t, func(t *testing.T, s *stage) {
-		s.packet.VoiceControl, s.packet.Transcribe = new(true), new(true)
-		s.run(t)
-		s.has(t, "0s note (voice_control: no recogniser is set up; keys only)", "0s note (transcribe: no recogniser is set up; there will be no transcript)")
-	})
-}

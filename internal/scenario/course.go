@@ -183,9 +183,10 @@ func (s *course) whileOn(ctx context.Context, l *line) (bound context.Context, e
 	}
 }
 
-// startRecording opens the tape; from now on everything is recorded. A call
-// without a recording is better than no call.
-func (s *course) startRecording() {
+// startRecording opens the tape; from now on everything is recorded, and written
+// down afterwards if transcribe says so. A call without a recording is better
+// than no call.
+func (s *course) startRecording(transcribe bool) {
 	tape, err := s.Tapes.Open(s.callID)
 	if err != nil {
 		s.log.Error("no recording", "err", err)
@@ -194,7 +195,7 @@ func (s *course) startRecording() {
 	}
 	tape.Start(time.Now())
 	s.tape = tape
-	s.event(call.Event{Type: call.RecordingStarted})
+	s.event(call.Event{Type: call.RecordingStarted, Transcribe: transcribe})
 }
 
 func (s *course) closeTape() {

@@ -60,6 +60,7 @@ type stage struct {
 	packet    callback.Packet
 	operators map[string]directory.Operator
 	locations Locations
+	hearing   *speech.Hearing
 	wrap      func(telephony.Engine) telephony.Engine
 	// end ends the call from outside, that long after its start.
 	endAfter time.Duration
@@ -98,7 +99,7 @@ func (s *stage) run(t tester) Outcome {
 	}
 	s.journal.flushErr, s.tapes.err = s.flushErr, s.tapeErr
 	c := &Callbacks{Services{
-		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators), Locations: s.locations,
+		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators), Locations: s.locations, Hearing: s.hearing,
 		Directory: s.plan, Talks: s.talks, Logger: slog.New(slog.DiscardHandler),
 	}}
 	if s.wrap != nil {

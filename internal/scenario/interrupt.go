@@ -75,6 +75,7 @@ func (s *callbackCourse) listen(ctx context.Context, manager *line) (context.Con
 			}
 		}
 	})
+	listener.Go(func() { s.heed(waiting, manager) })
 	k.stop = sync.OnceFunc(func() {
 		if cause := context.Cause(manager.Context()); cause != nil {
 			end(cause) // its own way here may not be through yet
@@ -131,7 +132,7 @@ func (s *course) nextKey(ctx context.Context, l *line, meanings map[byte]action)
 			return "", err
 		}
 		key := string(rune(d.Key))
-		s.event(call.Event{Type: call.DigitReceived, Leg: l.ID(), Digits: key, Method: d.Method})
+		s.event(call.Event{Type: call.DigitReceived, Leg: l.ID(), Digits: key, Method: d.Method, Text: d.Said})
 		if a, ok := meanings[d.Key]; ok {
 			s.event(call.Event{Type: call.KeyPressed, Leg: l.ID(), Digits: key, Action: string(a)})
 			return a, nil

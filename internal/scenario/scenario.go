@@ -71,21 +71,22 @@ type Attempt struct {
 	Packet callback.Packet
 }
 
-// Services is what scenarios work with. All fields but Locations and Logger
-// are needed.
+// Services is what scenarios work with. All fields but Locations, Hearing
+// and Logger are needed.
 type Services struct {
 	Engine    telephony.Engine
 	Journal   Journal
 	Tapes     Tapes
 	Speech    Speech
 	Operators Operators
-	Locations Locations    // nil: caller IDs are the packet's and the trunks'
-	Directory Directory    // what can be dialled; nil: operators alone
-	Lines     *Lines       // of all scenarios of the engine; nil: nobody is kept from a second call
-	Features  Features     // the keys to transfer by
-	Talks     *Talks       // of all scenarios of the engine; nil: no transfers between two calls, nor through the API
-	Region    string       // whose spelling of numbers is understood (ISO 3166). Default RU
-	Logger    *slog.Logger // nil: slog.Default
+	Locations Locations       // nil: caller IDs are the packet's and the trunks'
+	Hearing   *speech.Hearing // nil: no recogniser
+	Directory Directory       // what can be dialled; nil: operators alone
+	Lines     *Lines          // of all scenarios of the engine; nil: nobody is kept from a second call
+	Features  Features        // the keys to transfer by
+	Talks     *Talks          // of all scenarios of the engine; nil: no transfers between two calls, nor through the API
+	Region    string          // whose spelling of numbers is understood (ISO 3166). Default RU
+	Logger    *slog.Logger    // nil: slog.Default
 }
 
 // Callbacks carries out callbacks.

@@ -84,6 +84,10 @@ func (s *callbackCourse) afterCall(ctx context.Context, manager *line) error {
 			}
 			return s.silence(ctx, manager)
 		},
+		func(ctx context.Context) error {
+			s.heed(ctx, manager)
+			return nil
+		},
 	)
 	switch {
 	case err == nil && pressed == actCancelRecalls:

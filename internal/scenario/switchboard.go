@@ -108,7 +108,7 @@ func (a *arrival) pickUp(ctx context.Context) error {
 		Type: call.Answered, Leg: a.caller.ID(), Role: a.caller.role, Operator: a.caller.operator,
 		Codec: a.caller.Info().Codec.Name(), SIPCallID: a.info.CallID, ElapsedMS: time.Since(a.at).Milliseconds(),
 	})
-	a.startRecording()
+	a.startRecording(false)
 	a.caller.Record(a.track(a.caller.ID(), a.caller.role))
 	return nil
 }

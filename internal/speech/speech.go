@@ -1,6 +1,11 @@
-// Package speech turns text into sound. What the server says by itself ships
-// inside (package prompts); other texts are spoken by a Provider, once, and
-// kept by their content (Library).
+// Package speech turns text into sound and sound into text.
+//
+// What the server says by itself ships inside (package prompts); other texts are
+// spoken by a Provider, once, and kept by their content (Library).
+//
+// What is said to it is understood by a Recognizer (Hearing): short utterances
+// while a call lasts, for keys that are spoken (Ear), and whole recordings
+// afterwards. The recognisers are in package recognizers.
 package speech
 
 import (

@@ -50,7 +50,7 @@ type CallFilter struct {
 }
 
 const callColumns = `id, account_id, direction, COALESCE(callback_id, ''), attempt, client, responsible,
-	status_code, status_slug, started_at, answered_at, joined_at, ended_at, stages, recording, recording_s, last_seq`
+	status_code, status_slug, started_at, answered_at, joined_at, ended_at, stages, recording, recording_s, transcript, last_seq`
 
 // Calls lists the account's calls, newest first, and the cursor of the next
 // page, "" after the last. A bad limit or cursor is an invalid.Error.
@@ -145,7 +145,7 @@ func scanCall(rows *sql.Rows) (call.Call, error) {
 		stages                  string
 	)
 	err := rows.Scan(&c.ID, &c.Account, &c.Direction, &c.CallbackID, &c.Attempt, &c.Client, &c.Responsible,
-		&c.Status.Code, &c.Status.Slug, &started, &answered, &joined, &ended, &stages, &c.Recording, &c.RecordingS, &c.LastSeq)
+		&c.Status.Code, &c.Status.Slug, &started, &answered, &joined, &ended, &stages, &c.Recording, &c.RecordingS, &c.Transcript, &c.LastSeq)
 	if err != nil {
 		return c, err
 	}
@@ -159,13 +159,13 @@ func scanCall(rows *sql.Rows) (call.Call, error) {
 
 const saveCallSQL = `
 		INSERT INTO calls (id, account_id, node, direction, callback_id, attempt, client, responsible,
-			status_code, status_slug, started_at, answered_at, joined_at, ended_at, stages, recording, recording_s, last_seq)
-		VALUES ($1, $2, $3, $4, NULLIF($5, ''), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+			status_code, status_slug, started_at, answered_at, joined_at, ended_at, stages, recording, recording_s, transcript, last_seq)
+		VALUES ($1, $2, $3, $4, NULLIF($5, ''), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		ON CONFLICT (id) DO UPDATE SET responsible = excluded.responsible,
 			status_code = excluded.status_code, status_slug = excluded.status_slug,
 			answered_at = excluded.answered_at, joined_at = excluded.joined_at, ended_at = excluded.ended_at,
 			stages = excluded.stages, recording = excluded.recording, recording_s = excluded.recording_s,
-			last_seq = excluded.last_seq`
+			transcript = excluded.transcript, last_seq = excluded.last_seq`
 
 // saveCall writes the call's row, whether it is new or not.
 func saveCall(ctx context.Context, tx *Tx, c call.Call, node string) error {
@@ -179,7 +179,7 @@ func saveCall(ctx context.Context, tx *Tx, c call.Call, node string) error {
 	return tx.run(ctx, saveCallSQL,
 		c.ID, c.Account, node, string(c.Direction), c.CallbackID, c.Attempt, text(c.Client), text(c.Responsible),
 		c.Status.Code, c.Status.Slug, c.StartedAt.UnixMilli(), toNullMS(c.AnsweredAt), toNullMS(c.JoinedAt), toNullMS(c.EndedAt),
-		string(stages), c.Recording, c.RecordingS, c.LastSeq)
+		string(stages), c.Recording, c.RecordingS, c.Transcript, c.LastSeq)
 }
 
 // replay makes the call from its stored events. The row alone would not do: it

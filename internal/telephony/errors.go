@@ -13,6 +13,10 @@ var ErrReplaced = errors.New("another sound took over")
 // the call: the phone is told so and shows no missed call (RFC 3326, cause 200).
 var ErrElsewhere = errors.New("answered elsewhere")
 
+// ErrCannotListen is what Leg.Listen returns where the phone system does not let
+// legs be heard while they last.
+var ErrCannotListen = errors.New("this phone system does not let calls be listened to")
+
 // Phase is how far a dial had come when it failed.
 type Phase string
 

@@ -80,6 +80,11 @@ type Leg interface {
 	// Record lets t take what is heard on the leg from now on; nil ends it.
 	Record(t media.Track)
 
+	// Listen lets l hear what the phone says from now on, beside the
+	// recording; nil ends it. ErrCannotListen: this phone system hears legs
+	// only when they are over.
+	Listen(l media.Listener) error
+
 	// Hangup ends the leg, if it has not ended. A leg that was not answered
 	// is refused with code (a SIP final status; 0 is 603 Decline). It does
 	// not wait for the far end to agree.

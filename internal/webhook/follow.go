@@ -52,6 +52,15 @@ func (s *Service) Follow(ctx context.Context, tx *store.Tx, c call.Call, e call.
 			return nil, err
 		}
 	}
+	if t.status != "" && (e.Type == call.Transcribed || e.Type == call.NotTranscribed) {
+		segments, err := tx.Transcript(ctx, c.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := tell(KindTranscript, t.status, s.transcript(c, e, segments)); err != nil {
+			return nil, err
+		}
+	}
 	return lanes, nil
 }
 

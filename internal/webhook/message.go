@@ -181,6 +181,31 @@ func (s *Service) recording(c call.Call) recording {
 	return r
 }
 
+// transcriptMessage goes to status_url once it is settled what became of a
+// transcript that was wanted.
+type transcriptMessage struct {
+	Type     string         `json:"type"` // "transcript"
+	CallID   string         `json:"call_id"`
+	ID       string         `json:"id"` // of the callback
+	Attempt  int            `json:"attempt"`
+	Client   string         `json:"client"`
+	State    string         `json:"state"` // ready, failed
+	Reason   string         `json:"reason,omitempty"`
+	Segments []call.Segment `json:"segments"`
+	LogURL   string         `json:"log_url"`
+}
+
+func (s *Service) transcript(c call.Call, e call.Event, segments []call.Segment) transcriptMessage {
+	m := transcriptMessage{
+		Type: KindTranscript, CallID: c.ID, ID: c.CallbackID, Attempt: c.Attempt, Client: c.Client,
+		State: c.Transcript, Reason: e.Reason, Segments: []call.Segment{}, LogURL: s.config.LogURL(c.ID),
+	}
+	if e.Type == call.Transcribed && segments != nil {
+		m.Segments = segments
+	}
+	return m
+}
+
 func stampOrNull(t time.Time) *string {
 	if t.IsZero() {
 		return nil

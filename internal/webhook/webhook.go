@@ -1,6 +1,6 @@
 // Package webhook tells backends what happens on their calls (specification
 // 1-callback §1, §2.10): log_url gets the log's address as soon as the call
-// exists, events_url every event, status_url the result.
+// exists, events_url every event, status_url the result and later the transcript.
 //
 // What is to be told is stored in the transaction of the event that causes it
 // and sent later, so it outlives the process, and a receiver that is slow or
@@ -27,6 +27,9 @@ const (
 	KindLog    = "log"    // log_url
 	KindEvent  = "event"  // events_url
 	KindStatus = "status" // status_url
+	// KindTranscript goes to status_url too, in a lane of its own: a transcript
+	// may take an hour, and the status does not wait for it.
+	KindTranscript = "transcript"
 )
 
 // Config is what a Service needs. All fields are needed unless they say

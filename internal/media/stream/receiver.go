@@ -118,6 +118,9 @@ func (s *Stream) receive(now time.Time, from netip.AddrPort, b []byte) {
 	if t := s.track.Load(); t != nil {
 		t.Packet(now, codec, h.ssrc, h.ts, b[lo:hi])
 	}
+	if t := s.tap.Load(); t != nil {
+		t.Packet(now, codec, h.ssrc, h.ts, b[lo:hi])
+	}
 	if p.EventPT == 0 && s.o.OnDigit != nil {
 		s.inband.take(s, now, codec, b[lo:hi])
 	}

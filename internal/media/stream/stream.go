@@ -79,6 +79,7 @@ type Stream struct {
 	params atomic.Pointer[Params]   // nil before Configure
 	route  atomic.Pointer[route]    // where the sound of this leg goes
 	track  atomic.Pointer[trackBox] // who records it
+	tap    atomic.Pointer[tapBox]   // who else listens
 	heard  atomic.Int64             // time since opened of the last packet, 0: none
 
 	in    receiver
@@ -98,8 +99,11 @@ type Stream struct {
 	once sync.Once
 }
 
-// trackBox gives an interface value an address.
-type trackBox struct{ media.Track }
+// trackBox and tapBox give an interface value an address.
+type (
+	trackBox struct{ media.Track }
+	tapBox   struct{ media.Listener }
+)
 
 // Open takes a pair of ports and begins to read them; what comes before the
 // first Configure is dropped. The error is ErrNoPorts or wraps it.
@@ -177,6 +181,16 @@ func (s *Stream) Record(t media.Track) {
 			box.PlayStarted(now, pl.key, pl.loop, now.Sub(pl.start))
 		}
 	}
+}
+
+// Tap lets l hear the phone from now on, beside its recording; nil ends it. A
+// packet that is under way may still come afterwards.
+func (s *Stream) Tap(l media.Listener) {
+	if l == nil {
+		s.tap.Store(nil)
+		return
+	}
+	s.tap.Store(&tapBox{l})
 }
 
 // LastHeard is when the last RTP or RTCP packet came from the phone; the zero

@@ -38,32 +38,40 @@ var ErrFormat = errors.New("not a WAV file we can read")
 // from a stranger bounds r (io.LimitReader).
 func Read(r io.Reader) (*audio.Clip, error) {
 	br := bufio.NewReader(r)
+	f, size, err := toData(br)
+	if err != nil {
+		return nil, err
+	}
+	return f.read(br, size)
+}
+
+// toData reads up to the sound, and returns its format and the size it says.
+func toData(br *bufio.Reader) (f *format, size uint32, err error) {
 	var riff [12]byte
 	if _, err := io.ReadFull(br, riff[:]); err != nil {
-		return nil, wrap(err, "no header")
+		return nil, 0, wrap(err, "no header")
 	}
 	if string(riff[:4]) != "RIFF" || string(riff[8:]) != "WAVE" {
-		return nil, fmt.Errorf("%w: no RIFF WAVE header", ErrFormat)
+		return nil, 0, fmt.Errorf("%w: no RIFF WAVE header", ErrFormat)
 	}
-	var f *format
 	for {
 		id, size, err := chunk(br)
 		if err != nil {
-			return nil, wrap(err, "no data chunk")
+			return nil, 0, wrap(err, "no data chunk")
 		}
 		switch id {
 		case "fmt ":
 			if f, err = readFormat(br, size); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		case "data":
 			if f == nil {
-				return nil, fmt.Errorf("%w: data before its format", ErrFormat)
+				return nil, 0, fmt.Errorf("%w: data before its format", ErrFormat)
 			}
-			return f.read(br, size)
+			return f, size, nil
 		default:
 			if _, err := io.CopyN(io.Discard, br, padded(size)); err != nil {
-				return nil, wrap(err, "no data chunk")
+				return nil, 0, wrap(err, "no data chunk")
 			}
 		}
 	}

@@ -97,6 +97,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"hostile text is found nowhere and breaks nothing", exerciseHostile},
 		{"subscribers", exerciseSubscribers},
 		{"deliveries", exerciseDeliveries},
+		{"transcripts", exerciseTranscripts},
 		{"a callback's first event has its follow-up", exerciseFirstEvent},
 		{"webhook secrets", exerciseSecrets},
 		{"recalls", exerciseRecalls},
@@ -214,7 +215,7 @@ func exerciseCallback(t *testing.T, s *store.Store) {
 	c, err := s.Call(ctx, Mine, n.CallID)
 	same(t, call.Call{
 		ID: n.CallID, Account: Mine, Direction: call.Callback, CallbackID: n.ID, Attempt: 1, Client: "+79161234567",
-		StartedAt: r.CreatedAt, Recording: call.RecordingNone, LastSeq: 1, Stages: []call.Stage{},
+		StartedAt: r.CreatedAt, Recording: call.RecordingNone, Transcript: call.TranscriptNone, LastSeq: 1, Stages: []call.Stage{},
 	}, c, err)
 
 	// The state follows the call's events.
@@ -312,7 +313,7 @@ func exerciseJournal(t *testing.T, s *store.Store) {
 		ID: n.CallID, Account: Mine, Direction: call.Callback, CallbackID: n.ID, Attempt: 1, Client: "+79161234567",
 		Responsible: "101", Status: call.Completed, StartedAt: c.StartedAt, AnsweredAt: events[1].At, JoinedAt: events[4].At,
 		EndedAt: events[5].At, Stages: []call.Stage{{Operator: "101", From: events[4].At, To: &talk, Outcome: call.Done}},
-		Recording: call.RecordingRendering, LastSeq: 7,
+		Recording: call.RecordingRendering, Transcript: call.TranscriptNone, LastSeq: 7,
 	}
 	same(t, want, c, err)
 	rendering, err := s.Rendering(ctx)

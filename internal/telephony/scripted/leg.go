@@ -29,6 +29,8 @@ type leg struct {
 	keep       bool // the keys are not passed on
 	// playing ends the sound that is heard; nil in silence.
 	playing func(cause error)
+	// listener hears what the phone says, nil: nobody.
+	listener media.Listener
 }
 
 var _ telephony.Leg = (*leg)(nil)
@@ -83,6 +85,9 @@ func (l *leg) start(p Phone) {
 				}
 			}
 		}))
+	}
+	for n, t := range p.says {
+		l.say(uint32(n+1), t) // #nosec G115 -- a handful
 	}
 	for _, a := range p.acts {
 		l.timers = append(l.timers, time.AfterFunc(a.after, func() {
@@ -191,6 +196,38 @@ func (l *leg) KeepKeys(keep bool) {
 
 // Record implements telephony.Leg.
 func (l *leg) Record(t media.Track) { l.engine.recorded(l.id, t) }
+
+// Listen implements telephony.Leg.
+func (l *leg) Listen(li media.Listener) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listener = li
+	return nil
+}
+
+// say plans packets of sound as a phone sends them, 20 ms each, and none when
+// it is over: the phone suppresses silence. l.mu is held.
+func (l *leg) say(ssrc uint32, t talk) {
+	const length = 20 * time.Millisecond
+	sound := make([]byte, media.ClockRate/50)
+	for i := range sound {
+		sound[i] = 0x9a // a rattle of some −19 dB, A-law
+		if i%16 < 8 {
+			sound[i] = 0x1a
+		}
+	}
+	for at := time.Duration(0); at < t.length; at += length {
+		timestamp := uint32(at.Milliseconds() * media.ClockRate / 1000) // #nosec G115 -- short
+		l.timers = append(l.timers, time.AfterFunc(t.after+at, func() {
+			l.mu.Lock()
+			li := l.listener
+			l.mu.Unlock()
+			if li != nil && l.ctx.Err() == nil {
+				li.Packet(time.Now(), media.PCMA, ssrc, timestamp, sound)
+			}
+		}))
+	}
+}
 
 // bound is ctx that ends with the leg as well.
 func (l *leg) bound(ctx context.Context) (context.Context, func()) {

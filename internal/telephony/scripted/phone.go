@@ -26,6 +26,7 @@ type Phone struct {
 	hangs   bool
 	keys    []press
 	acts    []act
+	says    []talk
 }
 
 // act is something the phone does by a key of its own.
@@ -33,6 +34,8 @@ type act struct {
 	after time.Duration
 	do    func(*leg)
 }
+
+type talk struct{ after, length time.Duration }
 
 type press struct {
 	after time.Duration
@@ -137,6 +140,13 @@ func (p Phone) Vanishes(after time.Duration) Phone {
 
 func (p Phone) does(after time.Duration, do func(*leg)) Phone {
 	p.acts = append(slices.Clip(p.acts), act{after, do})
+	return p
+}
+
+// Says lets something be said into the phone, that long after the answer. What,
+// only the recogniser of the test knows.
+func (p Phone) Says(after, length time.Duration) Phone {
+	p.says = append(slices.Clip(p.says), talk{after, length})
 	return p
 }
 

@@ -104,6 +104,12 @@ func (l *leg) Held() *telephony.Flag { return &l.held }
 // Record lets t take what is heard on the leg.
 func (l *leg) Record(t media.Track) { l.stream.Record(t) }
 
+// Listen lets li hear what is said on the leg.
+func (l *leg) Listen(li media.Listener) error {
+	l.stream.Tap(li)
+	return nil
+}
+
 // Play lets the phone hear p.
 func (l *leg) Play(ctx context.Context, p telephony.Prompt) error {
 	return l.during(ctx, func(ctx context.Context) error { return l.stream.Play(ctx, p.Clip, p.Loop) })

@@ -39,9 +39,11 @@ type Audio struct {
 	mu     sync.Mutex
 	remote netip.AddrPort // invalid: nothing is sent
 	heard  []int16
-	events []byte // keys heard
-	lastTS uint32 // of the last key heard
-	keys   []byte // keys to press
+	events []byte        // keys heard
+	lastTS uint32        // of the last key heard
+	keys   []byte        // keys to press
+	words  []int16       // to be said
+	said   chan struct{} // closed when they are; nil: nothing is
 	news   chan struct{}
 	failed error
 }
@@ -79,6 +81,15 @@ func (a *Audio) Press(keys string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.keys = append(a.keys, keys...)
+}
+
+// Say sends samples (at 8 kHz) in place of the tone, from now on, and closes said
+// when the last of them is sent. One at a time.
+func (a *Audio) Say(samples []int16) (said <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.words, a.said = samples, make(chan struct{})
+	return a.said
 }
 
 // Heard is all that came, at 8 kHz, in order of arrival without the gaps.
@@ -190,10 +201,17 @@ func (a *Audio) send() {
 			key = keyPress{code: keyCode(a.keys[0]), at: header.Timestamp, left: keyDuration + keyPause}
 			a.keys = a.keys[1:]
 		}
-		a.mu.Unlock()
 		for i := range samples {
 			samples[i] = int16(amplitude * math.Sin(2*math.Pi*a.freq*float64(phase+i)/rate))
 		}
+		if remote.IsValid() {
+			a.words = a.words[copy(samples[:], a.words):]
+			if len(a.words) == 0 && a.said != nil {
+				close(a.said)
+				a.said = nil
+			}
+		}
+		a.mu.Unlock()
 		if remote.IsValid() {
 			p := rtp.Packet{Header: header, Payload: g711.EncodeALaw(nil, samples[:])}
 			p.PayloadType = 8
