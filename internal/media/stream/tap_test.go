@@ -43,7 +43,7 @@ func TestATapHearsThePhone(t *testing.T) {
 		part()
 		a.Tap(nil)
 		heard := own.bytes()
-		if heard < 15600 || heard > 16000 {
+		if heard < 15680 || heard > 16320 {
 			t.Errorf("heard %d bytes in two seconds", heard)
 		}
 		if n := other.bytes(); n != 0 {
