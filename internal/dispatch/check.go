@@ -26,7 +26,6 @@ func (s *Service) check(ctx context.Context, account string, p callback.Packet, 
 	if err := s.checkTexts(ctx, &bad, p); err != nil {
 		return p, err
 	}
-	s.checkHearing(&bad, p)
 	return p, bad.Err()
 }
 
@@ -44,6 +43,7 @@ func (s *Service) checkRoutes(ctx context.Context, bad *invalid.Error, account s
 	if err != nil {
 		return p, err
 	}
+	s.checkHearing(bad, p)
 	return p, s.checkTrunks(ctx, bad, account, &p, outside)
 }
 

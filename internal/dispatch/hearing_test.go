@@ -8,7 +8,9 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dispatch"
+	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/invalid"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/speech/recognizers"
@@ -60,5 +62,18 @@ func TestWhatCannotBeUnderstoodIsRefused(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// A trial is refused as the request would be.
+func TestATrialIsRefusedForWhatCannotBeUnderstood(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.store.PutWidget(t.Context(), mine, directory.Widget{Name: "site", Packet: callback.Packet{VoiceControl: new(true)}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.service.Try(t.Context(), mine, "site", dryrun.Order{Packet: packet()})
+	var bad invalid.Error
+	if !errors.As(err, &bad) || !strings.HasSuffix(bad[0].Path, "voice_control") {
+		t.Errorf("got %v", err)
 	}
 }

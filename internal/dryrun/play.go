@@ -73,8 +73,10 @@ func Play(ctx context.Context, s Scene) ([]call.Event, error) {
 		Engine: s.phones(), Journal: log, Tapes: noTapes{}, Speech: voices(s.SpeechMS),
 		Operators: operators(s.Phones), Locations: locations{tree}, Logger: slog.New(slog.DiscardHandler),
 	}}
+	packet := s.Packet
+	packet.VoiceControl, packet.Transcribe = nil, nil // nobody speaks, and nothing is recorded
 	c.Run(ctx, scenario.Attempt{
-		CallID: s.Created.CallID, CallbackID: s.Created.CallbackID, Account: directory.DefaultAccount, Number: s.Created.Attempt, Packet: s.Packet,
+		CallID: s.Created.CallID, CallbackID: s.Created.CallbackID, Account: directory.DefaultAccount, Number: s.Created.Attempt, Packet: packet,
 	})
 	return log.events, nil
 }
