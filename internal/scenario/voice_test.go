@@ -159,6 +159,55 @@ func TestKeysCanBeSpokenAgainAfterTheCall(t *testing.T) {
 	})
 }
 
+// Nobody listens any more once the two talk.
+func TestNobodyListensToTheTalk(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		spokenTo(s, "пять")
+		var listens []bool
+		s.wrap = func(e telephony.Engine) telephony.Engine { return watchedEngine{e, &listens} }
+		s.packet.AfterCallS = ptr(0)
+		s.engine.Phone(managerNumber, scripted.Answers(0).Says(saidAt, word))
+		s.engine.Phone(clientNumber, scripted.Answers(0).HangsUp(time.Minute))
+		s.run(t)
+		if len(listens) != 2 || !listens[0] || listens[1] {
+			t.Errorf("listened to: %v, want on and off", listens)
+		}
+	})
+}
+
+// watchedEngine notes who begins and ends to listen.
+type watchedEngine struct {
+	telephony.Engine
+	listens *[]bool
+}
+
+func (e watchedEngine) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
+	l, err := e.Engine.Dial(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return watchedLeg{l, e.listens}, nil
+}
+
+// Join joins the legs within.
+func (e watchedEngine) Join(ctx context.Context, legs ...telephony.Leg) error {
+	within := make([]telephony.Leg, len(legs))
+	for i, l := range legs {
+		within[i] = l.(watchedLeg).Leg
+	}
+	return e.Engine.Join(ctx, within...)
+}
+
+type watchedLeg struct {
+	telephony.Leg
+	listens *[]bool
+}
+
+func (l watchedLeg) Listen(li media.Listener) error {
+	*l.listens = append(*l.listens, li != nil)
+	return l.Leg.Listen(li)
+}
+
 // Nobody listens unless the packet asks for it.
 func TestNobodyListensUnlessThePacketAsksForIt(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {

@@ -36,6 +36,9 @@ func TestTheTranscriptIsToldAndHoldsNothingBack(t *testing.T) {
 		}
 		add(t, s, n.CallID, e)
 		drain(t, s, w, lane(n, webhook.KindStatus))
+		if told := len(r.all()) - before; told != 2 {
+			t.Error("the transcript is in the way of the result")
+		}
 		drain(t, s, w, lane(n, webhook.KindTranscript))
 		all := r.all()
 		if told := len(all) - before; told != 3 {

@@ -312,7 +312,7 @@ func exerciseJournal(t *testing.T, s *store.Store) {
 	want := call.Call{
 		ID: n.CallID, Account: Mine, Direction: call.Callback, CallbackID: n.ID, Attempt: 1, Client: "+79161234567",
 		Responsible: "101", Status: call.Completed, StartedAt: c.StartedAt, AnsweredAt: events[1].At, JoinedAt: events[4].At,
-		EndedAt: events[5].At, Stages: []call.Stage{{Operator: "101", From: events[4].At, To: &talk, Outcome: call.Done}},
+		EndedAt: events[5].At, Stages: []call.Stage{{Leg: events[4].Leg, Operator: "101", From: events[4].At, To: &talk, Outcome: call.Done}},
 		Recording: call.RecordingRendering, Transcript: call.TranscriptNone, LastSeq: 7,
 	}
 	same(t, want, c, err)
