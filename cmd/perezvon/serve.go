@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/config"
 	"github.com/perezvon/perezvon/internal/console"
 	"github.com/perezvon/perezvon/internal/directory"
@@ -80,9 +81,11 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), library)}
 	archive.DropConsultations = !c.RecordConsultations
+	queues := acd.New(phones, db)
 	services := scenario.Services{
 		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Hearing: hearing,
-		Directory: db, Lines: scenario.NewLines(), Features: c.features(), Talks: scenario.NewTalks(), Region: c.Region, Logger: log,
+		Directory: db, Queues: queues, Pauses: db, Lines: scenario.NewLines(), Talks: scenario.NewTalks(),
+		Features: c.features(), Region: c.Region, Logger: log,
 	}
 	self, err := dryrun.Self()
 	if err != nil {
@@ -142,6 +145,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	running.Go(func() error { calls.Recall(lasting); return nil })
+	running.Go(func() error { queues.Watch(phones.DeviceStates(lasting)); return nil })
 	running.Go(func() error { return api.Serve(lasting, listener) })
 	log.Info("ready", "http", c.URL(), "sip", phones.Addr(), "data", c.Data, "version", versionName())
 

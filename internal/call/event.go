@@ -35,6 +35,8 @@ const (
 	TransferStarted  Type = "transfer.started"   // leg (who transfers), operator, number (dialled), action (attended, blind), method (keys, refer, api)
 	TransferDone     Type = "transfer.completed" // leg (who has the other now), operator, number, action (attended, blind, three_way)
 	TransferFailed   Type = "transfer.failed"    // leg (who transfers), operator, number, reason
+	QueueJoined      Type = "queue.joined"       // leg, queue, position
+	QueueLeft        Type = "queue.left"         // leg, queue, reason (answered, abandoned, timeout, full, empty, callback, ended), operator (who answered), elapsed_ms: the wait
 	TransferReturned Type = "transfer.returned"  // leg (who transferred and gets the other back), operator, number
 	Merged           Type = "merged"             // leg, operator, number, other_call: the leg came from that call, or went there
 	Ended            Type = "call.ended"         // status, reason, reschedule, cancel_recalls, next_attempt_at
@@ -87,6 +89,9 @@ type Event struct {
 	Codec      string `json:"codec,omitempty"`
 	EarlyMedia bool   `json:"early_media,omitempty"`
 	By         string `json:"by,omitempty" doc:"Who ended it: far (the phone), us (the scenario), network (media or transport died)"`
+
+	Queue    string `json:"queue,omitempty" doc:"Name of the queue"`
+	Position int    `json:"position,omitempty" doc:"Place in the queue, from 1"`
 
 	Prompt string `json:"prompt,omitempty" doc:"Which prompt: greeting, connecting, ringback…"`
 	Text   string `json:"text,omitempty" doc:"What it says, or what was said"`

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/recording"
@@ -36,6 +37,12 @@ func (p plan) Queue(_ context.Context, _, name string) (directory.Queue, error) 
 	return q, nil
 }
 
+// people is what queues read.
+type people struct {
+	plan
+	operators
+}
+
 func (s *stage) ResponsibleFor(_ context.Context, _, number string, _ directory.Responsible) (extension, why string, err error) {
 	if extension = s.knows[number]; extension == "" {
 		return "", "nobody has talked to " + number, nil
@@ -54,7 +61,7 @@ func (s *stage) arrive(t tester, info telephony.Info, phone scripted.Phone) Outc
 	b := &Switchboard{
 		Services: Services{
 			Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
-			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Logger: slog.New(slog.DiscardHandler),
+			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Queues: acd.New(s.engine, people{s.plan, s.operators}), Pauses: operators(s.operators), Logger: slog.New(slog.DiscardHandler),
 		},
 		Voice: speech.Voice{Language: "ru"}, Responsible: s, Later: s,
 	}

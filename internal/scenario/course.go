@@ -31,9 +31,6 @@ type course struct {
 	tape    Tape // nil before the first answer, and if it could not be opened
 	// storedFirst flushes the journal once: before the first call goes out.
 	storedFirst func() error
-	// queue lets the client wait for who takes his call; nil: there are no
-	// queues.
-	queue func(ctx context.Context, client *line, name string) (*line, error)
 	// operatorLegs is the highest n of the legs named o‹n› so far.
 	operatorLegs atomic.Int32
 }

@@ -127,11 +127,35 @@ func (e *unreached) Unwrap() error { return e.last }
 // cancelled, and have been when it returns. listener hears the ringing; nil:
 // nobody. The error is ctx's cause or *unreached.
 func (s *course) dialFirst(ctx context.Context, targets []target, listener *line) (*line, error) {
+	winner, all := s.dialTogether(ctx, targets, listener)
+	if winner >= 0 {
+		return all[winner].value, nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return nil, cause
+	}
+	return nil, lastOf(targets, all)
+}
+
+// errElsewhere ends the ringing of phones that lose: the engine tells them so.
+var errElsewhere = elsewhere{errors.New("another answered first")}
+
+type elsewhere struct{ error }
+
+func (elsewhere) Is(target error) bool { return target == telephony.ErrElsewhere }
+
+// dialTogether is dialFirst that tells what came of each target; winner is -1 if
+// nobody answered. The phones that lose are told that the call was answered
+// elsewhere.
+func (s *course) dialTogether(ctx context.Context, targets []target, listener *line) (winner int, all []result[*line]) {
 	var answered atomic.Bool
+	ringing, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	calls := make([]func(context.Context) (*line, error), len(targets))
 	for i, t := range targets {
 		calls[i] = func(ctx context.Context) (*line, error) {
-			a, err := s.dial(ctx, t, listener)
+			defer context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })()
+			a, err := s.dial(ringing, t, listener)
 			if err != nil {
 				return nil, err
 			}
@@ -140,17 +164,12 @@ func (s *course) dialFirst(ctx context.Context, targets []target, listener *line
 				s.legEnded(a.leg, t, errAnsweredSecond.Error())
 				return nil, errAnsweredSecond
 			}
-			return s.pickedUp(a, t), nil
+			l := s.pickedUp(a, t)
+			end(errElsewhere)
+			return l, nil
 		}
 	}
-	winner, all := race(ctx, func(_ int, r result[*line]) bool { return r.err == nil }, calls...)
-	if winner >= 0 {
-		return all[winner].value, nil
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		return nil, cause
-	}
-	return nil, lastOf(targets, all)
+	return race(ctx, func(_ int, r result[*line]) bool { return r.err == nil }, calls...)
 }
 
 // lastOf is the failure that came last: what the side's status is made of.

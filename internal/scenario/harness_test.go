@@ -329,4 +329,11 @@ func (os operators) Operator(_ context.Context, _, extension string) (directory.
 	return o, nil
 }
 
+func (os operators) SetPaused(_ context.Context, _, extension string, paused bool) error {
+	o := os[extension]
+	o.Paused = paused
+	os[extension] = o
+	return nil
+}
+
 func ptr(n int) *int { return &n }

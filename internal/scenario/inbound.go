@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,7 +154,7 @@ func (s *course) occupied(o directory.Operator) string {
 
 // shown is what operators' phones see of the caller.
 func (a *arrival) shown() caller {
-	return caller{number: a.caller.number, name: a.info.FromName, ani: a.info.ANI}
+	return caller{number: cmp.Or(a.caller.number, a.caller.operator), name: a.info.FromName, ani: a.info.ANI}
 }
 
 // number rings a number outside that the administrator has set.

@@ -1,13 +1,245 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"time"
 
+	"github.com/perezvon/perezvon/internal/acd"
+	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/telephony"
 )
 
-// queueStep lets the caller wait in a queue.
-func (a *arrival) queueStep(ctx context.Context, q directory.ToQueue) error {
-	a.note("queue " + q.Name)
-	return context.Cause(ctx)
+// Why somebody is not in a queue any more.
+var (
+	errWaitedTooLong = errors.New("the longest wait is over")
+	errWantsCallback = errors.New("the caller wants to be called back instead of waiting")
+)
+
+// queueStep lets the caller wait in a queue until a member takes the call
+// (specification 3-responsible-manager §4). Whom the queue does not take, or
+// keeps no longer, its fallback takes, then the route's next step.
+func (a *arrival) queueStep(ctx context.Context, to directory.ToQueue) error {
+	if a.routes++; a.routes > mostRoutes {
+		a.note("queue " + to.Name + " is not entered: the routes lead in a circle")
+		return nil
+	}
+	q, err := a.findQueue(ctx, to.Name)
+	if err != nil {
+		a.note("queue " + to.Name + ": " + err.Error())
+		return context.Cause(ctx)
+	}
+	a.rang = true
+	w, err := a.enter(ctx, a.caller, a.shown(), q, to.Priority)
+	if err == nil {
+		err = a.wait(ctx, w)
+	}
+	switch {
+	case err == nil:
+		return a.connect(ctx, w.operator)
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, acd.ErrFull), errors.Is(err, acd.ErrEmpty), errors.Is(err, errWaitedTooLong):
+		return a.steps(ctx, q.Fallback)
+	}
+	return err
+}
+
+// wait picks the caller up and lets him wait.
+func (a *arrival) wait(ctx context.Context, w *waiter) error {
+	if err := a.pickUp(ctx); err != nil {
+		w.leave(err)
+		return err
+	}
+	return w.wait(ctx)
+}
+
+// inQueue lets a client wait who was passed on to a queue, and returns the
+// member who took the call.
+func (s *course) inQueue(ctx context.Context, client *line, name string) (*line, error) {
+	q, err := s.findQueue(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	from := caller{number: cmp.Or(client.number, client.who()), name: client.Info().FromName, ani: client.Info().ANI}
+	w, err := s.enter(ctx, client, from, q, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.wait(ctx); err != nil {
+		return nil, err
+	}
+	return w.operator, nil
+}
+
+func (s *course) findQueue(ctx context.Context, name string) (directory.Queue, error) {
+	if s.Queues == nil || s.Directory == nil {
+		return directory.Queue{}, errNoQueue
+	}
+	return s.Directory.Queue(ctx, s.account, name)
+}
+
+// waiter is a caller in a queue.
+type waiter struct {
+	*course
+	client *line
+	from   caller // whom members see
+	queue  string
+	place  *acd.Place
+	since  time.Time
+	// operator is the member who took the call.
+	operator *line
+}
+
+// enter puts a caller into the queue. The error is acd.ErrFull, acd.ErrEmpty or
+// ctx's cause. What follows must end with wait or leave.
+func (s *course) enter(ctx context.Context, client *line, from caller, q directory.Queue, priority int) (*waiter, error) {
+	w := &waiter{course: s, client: client, from: from, queue: q.Name, since: time.Now()}
+	var err error
+	w.place, err = s.Queues.Join(ctx, q, acd.Caller{
+		Account: s.account, Call: s.callID, Number: from.number, Name: from.name, Priority: priority,
+	})
+	if err != nil {
+		s.event(call.Event{Type: call.QueueLeft, Leg: client.ID(), Queue: q.Name, Reason: string(howLeft(err))})
+		return nil, err
+	}
+	s.event(call.Event{Type: call.QueueJoined, Leg: client.ID(), Queue: q.Name, Position: w.place.Position()})
+	return w, nil
+}
+
+// wait lets the caller hear music and what the queue announces until a member
+// has answered, and leaves the queue.
+func (w *waiter) wait(ctx context.Context) error {
+	waiting := ctx
+	if s := w.place.Settings().MaxWaitS; s > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeoutCause(ctx, time.Duration(s)*time.Second, errWaitedTooLong)
+		defer cancel()
+	}
+	_, err := first(waiting, w.serve, w.entertain)
+	if w.operator != nil {
+		err = nil // whatever came in the same instant
+	} else if cause := context.Cause(waiting); cause != nil {
+		err = cause
+	}
+	w.leave(err)
+	return err
+}
+
+// leave takes the caller out of the queue; err is why, nil: he was answered.
+func (w *waiter) leave(err error) {
+	how := howLeft(err)
+	w.place.Leave(how)
+	e := call.Event{
+		Type: call.QueueLeft, Leg: w.client.ID(), Queue: w.queue, Reason: string(how), ElapsedMS: time.Since(w.since).Milliseconds(),
+	}
+	if w.operator != nil {
+		e.Operator = w.operator.who()
+	}
+	w.event(e)
+}
+
+// howLeft names why a caller is not in the queue.
+func howLeft(err error) acd.End {
+	switch {
+	case err == nil:
+		return acd.Answered
+	case errors.Is(err, acd.ErrFull):
+		return acd.Full
+	case errors.Is(err, acd.ErrEmpty):
+		return acd.Empty
+	case errors.Is(err, errWaitedTooLong):
+		return acd.TimedOut
+	case errors.Is(err, errWantsCallback):
+		return acd.CallBack
+	case errors.As(err, new(*telephony.HangupError)):
+		return acd.Abandoned
+	}
+	return acd.Stopped
+}
+
+// serve rings members, whenever it is the caller's turn, until one answers.
+func (w *waiter) serve(ctx context.Context) error {
+	for {
+		turn, err := w.place.Next(ctx)
+		if err != nil {
+			return err
+		}
+		w.operator, err = w.ringMembers(ctx, turn, w.from, time.Duration(w.place.Settings().RingS)*time.Second)
+		if err != nil || w.operator != nil {
+			return err
+		}
+	}
+}
+
+// ringMembers rings the members of a turn together and returns who answered,
+// nil if nobody did. Whoever has let it ring too often is paused.
+func (s *course) ringMembers(ctx context.Context, turn *acd.Turn, from caller, rings time.Duration) (*line, error) {
+	outcomes := make(map[string]acd.Outcome)
+	var targets []target
+	for _, extension := range turn.Members {
+		o, err := s.Operators.Operator(ctx, s.account, extension)
+		if err != nil || o.Paused { // since the last look
+			outcomes[extension] = acd.Refused
+			continue
+		}
+		o.CallWaiting = false // a queue rings nobody who talks
+		targets = append(targets, s.ringing(ctx, o, s.operatorLeg(), from, rings)...)
+	}
+	winner, all := s.dialTogether(ctx, targets, nil)
+	var operator *line
+	var fault error
+	for i, r := range all {
+		extension := targets[i].who()
+		switch outcome, told := outcomeOf(ctx, r, targets[i]); {
+		case i == winner:
+			operator = r.value
+			outcomes[extension] = acd.Took
+		case !told:
+			fault = r.err
+		case outcomes[extension] != acd.Took && outcomes[extension] != acd.Missed:
+			outcomes[extension] = outcome
+		}
+	}
+	tired := turn.Done(outcomes)
+	if operator != nil {
+		context.AfterFunc(operator.Context(), func() { turn.Free(operator.who()) })
+		return operator, nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return nil, cause
+	}
+	for _, extension := range tired {
+		s.pauseMember(ctx, extension)
+	}
+	return nil, fault
+}
+
+// outcomeOf is what came of one phone; told is false for a fault of ours.
+func outcomeOf(ctx context.Context, r result[*line], t target) (o acd.Outcome, told bool) {
+	e := (*telephony.DialError)(nil)
+	switch {
+	case ctx.Err() != nil, errors.Is(r.err, errAnsweredSecond), errors.Is(r.err, telephony.ErrElsewhere):
+		return acd.Spared, true
+	case !errors.As(r.err, &e):
+		return acd.Spared, false
+	case refusalOf(e, t.operator != "") == noAnswer:
+		return acd.Missed, true
+	}
+	return acd.Refused, true
+}
+
+// pauseMember pauses who does not answer (auto_pause_after).
+func (s *course) pauseMember(ctx context.Context, extension string) {
+	reason := "paused: did not answer too often in a row"
+	if s.Pauses == nil {
+		return
+	}
+	if err := s.Pauses.SetPaused(ctx, s.account, extension, true); err != nil {
+		s.log.ErrorContext(ctx, "a member who does not answer is not paused", "operator", extension, "err", err)
+		reason = "is not paused: " + err.Error()
+	}
+	s.event(call.Event{Type: call.Note, Operator: extension, Reason: "operator " + extension + " " + reason})
 }

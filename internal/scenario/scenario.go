@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
@@ -63,6 +64,11 @@ type Operators interface {
 	Operator(ctx context.Context, account, extension string) (directory.Operator, error)
 }
 
+// Pauses pauses operators: for all queues and the responsible manager.
+type Pauses interface {
+	SetPaused(ctx context.Context, account, extension string, paused bool) error
+}
+
 // Attempt is one call of a callback.
 type Attempt struct {
 	CallID, CallbackID, Account string
@@ -82,6 +88,8 @@ type Services struct {
 	Locations Locations       // nil: caller IDs are the packet's and the trunks'
 	Hearing   *speech.Hearing // nil: no recogniser
 	Directory Directory       // what can be dialled; nil: operators alone
+	Queues    *acd.Hall       // nil: there are no queues
+	Pauses    Pauses          // nil: no member is paused for not answering
 	Lines     *Lines          // of all scenarios of the engine; nil: nobody is kept from a second call
 	Features  Features        // the keys to transfer by
 	Talks     *Talks          // of all scenarios of the engine; nil: no transfers between two calls, nor through the API

@@ -24,6 +24,7 @@ const (
 	promptOffer        = "callback_offer"
 	promptWillCall     = "will_call"
 	promptRefusal      = "refusal"
+	promptPlace        = "queue_position"
 )
 
 // instructions says what the keys do before the client is called. Only keys

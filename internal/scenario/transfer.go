@@ -248,10 +248,7 @@ func (t *talk) blind(ctx context.Context, kept *line, w wish, to destination) er
 // reach calls a destination while kept hears it ring.
 func (t *talk) reach(ctx context.Context, kept *line, w wish, to destination) (*line, error) {
 	if to.queue != nil {
-		if t.queue == nil {
-			return nil, errNoQueue
-		}
-		return t.queue(ctx, kept, to.queue.Name)
+		return t.inQueue(ctx, kept, to.queue.Name)
 	}
 	return t.dialFirst(ctx, t.targets(ctx, w, to, call.Operator, kept), kept)
 }

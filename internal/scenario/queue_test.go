@@ -1,0 +1,226 @@
+package scenario
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/telephony"
+	"github.com/perezvon/perezvon/internal/telephony/scripted"
+)
+
+// queue sets the queue 1000 of three operators, and a route into it.
+func (s *stage) queue(set func(q *directory.Queue), then ...directory.Step) {
+	s.office(append([]directory.Step{{Queue: &directory.ToQueue{Name: "1000"}}}, then...)...)
+	q := directory.NewQueue("1000", "101", "102", "103")
+	q.Strategy = directory.StrategyLinear
+	if set != nil {
+		set(&q)
+	}
+	s.plan.queues = map[string]directory.Queue{"1000": q}
+}
+
+func TestACallerWaitsWithMusicUntilAMemberAnswers(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(nil)
+		s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}), call.Completed, 12*time.Second)
+		s.has(t,
+			"0s queue.joined c1",
+			"0s leg.answered c1",
+			"0s leg.dialing o1 101 +79161234567",
+			"2s leg.answered o1 101",
+			"2s queue.left c1 101",
+			"2s joined o1 c1",
+			"12s call.ended 200 completed",
+		)
+		if heard := s.heard("c1"); !slices.Equal(heard, []string{theMusic + "… 0s-2s"}) {
+			t.Errorf("heard %v", heard)
+		}
+		// The caller's number and name are kept on every leg.
+		if d := s.engine.Dials()[0]; d.CallerID != "+79161234567" || d.CallerName != "Ivanov" {
+			t.Errorf("%+v", d.Dial)
+		}
+	})
+}
+
+func TestRingAllRingsEveryFreeMemberAndTheOthersShowNoMissedCall(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(func(q *directory.Queue) { q.Strategy = directory.StrategyRingAll })
+		s.engine.Phone("101", scripted.RingsOn())
+		s.engine.Phone("103", scripted.RingsOn())
+		s.arrive(t, fromClient(), scripted.Phone{})
+		s.has(t, "2s leg.answered o2 102", "2s joined o2 c1")
+		s.has(t, "2s leg.cancelled o1 (another answered first)")
+		s.has(t, "2s leg.cancelled o3 (another answered first)")
+	})
+}
+
+func TestWhoDoesNotAnswerIsFollowedByTheNextAfterThePause(t *testing.T) {
+	for name, tt := range map[string]struct {
+		first scripted.Phone
+		lines []string
+	}{
+		"does not answer for ring_s": {scripted.RingsOn(), []string{"15s leg.failed o1 408", "20s leg.dialing o2 102 +79161234567", "22s joined o2 c1"}},
+		"declines: at once the next": {scripted.Refuses(3*time.Second, 603).Ringing(), []string{"3s leg.failed o1 603", "3s leg.dialing o2 102 +79161234567"}},
+		"is busy: at once the next":  {scripted.Refuses(0, 486), []string{"0s leg.failed o1 486", "0s leg.dialing o2 102 +79161234567"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			try(t, func(t *testing.T, s *stage) {
+				s.queue(nil)
+				s.engine.Phone("101", tt.first)
+				if out := s.arrive(t, fromClient(), scripted.Phone{}); out.Status != call.Completed {
+					t.Errorf("%v", out)
+				}
+				s.has(t, tt.lines...)
+			})
+		})
+	}
+}
+
+func TestPhonesThatRefuseAtOnceAreNotCalledOverAndOver(t *testing.T) {
+	for _, strategy := range directory.Strategies() {
+		try(t, func(t *testing.T, s *stage) {
+			s.queue(func(q *directory.Queue) { q.Strategy, q.RetryS, q.MaxWaitS = strategy, 0, 10 })
+			for _, extension := range []string{"101", "102", "103"} {
+				s.engine.Phone(extension, scripted.Refuses(0, 486))
+			}
+			s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}), call.NoAnswer, 10*time.Second)
+			if n := len(s.engine.Dials()); n > 33 || n < 27 {
+				t.Errorf("%s: %d dials in 10 s", strategy, n)
+			}
+		})
+	}
+}
+
+func TestMembersWhoArePausedOrOnThePhoneAreNotRung(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(nil)
+		s.operators["101"] = directory.Operator{Extension: "101", Paused: true}
+		s.engine.SetDeviceState("102", telephony.InUse)
+		s.arrive(t, fromClient(), scripted.Phone{})
+		s.has(t, "0s leg.dialing o1 103 +79161234567", "2s joined o1 c1")
+	})
+}
+
+func TestAMemberWhoComesFreeIsRung(t *testing.T) {
+	for name, free := range map[string]func(s *stage){
+		"his phone": func(s *stage) { s.engine.SetDeviceState("101", telephony.NotInUse) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			try(t, func(t *testing.T, s *stage) {
+				s.queue(nil)
+				for _, extension := range []string{"101", "102", "103"} {
+					s.engine.SetDeviceState(extension, telephony.InUse)
+				}
+				time.AfterFunc(30*time.Second, func() { free(s) })
+				s.arrive(t, fromClient(), scripted.Phone{})
+				s.hasNot(t, "leg.dialing o2")
+				if d := s.engine.Dials()[0]; d.At < 30*time.Second || d.At > 31*time.Second {
+					t.Errorf("rung at %v", d.At)
+				}
+			})
+		})
+	}
+}
+
+func TestWhomTheQueueDoesNotTakeTheFallbackTakes(t *testing.T) {
+	fallback := func(q *directory.Queue) {
+		q.Fallback = directory.Steps{{Announce: &directory.Announce{Text: "greeting"}}}
+	}
+	unavailable := func(s *stage) {
+		for _, extension := range []string{"101", "102", "103"} {
+			s.engine.SetDeviceState(extension, telephony.Unavailable)
+		}
+	}
+	for name, tt := range map[string]struct {
+		set   func(*stage)
+		lines []string
+	}{
+		"nobody is there": {unavailable, []string{"0s queue.left c1", "0s prompt.started c1 announcement", "2s leg.dialing o1 104 +79161234567"}},
+		"all are paused": {func(s *stage) {
+			for _, extension := range []string{"101", "102", "103"} {
+				s.operators[extension] = directory.Operator{Extension: extension, Paused: true}
+			}
+		}, []string{"0s queue.left c1", "0s prompt.started c1 announcement"}},
+		"nobody is there, but join_empty": {func(s *stage) {
+			unavailable(s)
+			q := s.plan.queues["1000"]
+			q.JoinEmpty = true
+			s.plan.queues["1000"] = q
+		}, []string{"0s queue.joined c1", "1m0s queue.left c1", "1m0s prompt.started c1 announcement", "1m2s leg.dialing o1 104 +79161234567"}},
+		"the longest wait is over": {func(s *stage) {
+			for _, extension := range []string{"101", "102", "103"} {
+				s.engine.Phone(extension, scripted.RingsOn())
+			}
+		}, []string{"0s queue.joined c1", "1m0s queue.left c1", "1m0s prompt.started c1 announcement", "1m2s leg.dialing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			try(t, func(t *testing.T, s *stage) {
+				s.queue(func(q *directory.Queue) {
+					fallback(q)
+					q.MaxWaitS = 60
+				}, ringOperator("104"))
+				s.operators["104"] = directory.Operator{Extension: "104"}
+				s.engine.Phone("104", scripted.Answers(time.Second).HangsUp(time.Second))
+				tt.set(s)
+				s.arrive(t, fromClient(), scripted.Phone{})
+				for _, l := range tt.lines {
+					if !strings.Contains(s.timeline(), l) {
+						t.Errorf("missing %s in\n%s", l, s.timeline())
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestACallerWhoHangsUpLeavesTheQueue(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(nil)
+		s.engine.Phone("101", scripted.RingsOn())
+		s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}.HangsUp(5*time.Second)), call.Abandoned, 5*time.Second)
+		s.has(t, "5s queue.left c1", "5s call.ended 724 abandoned")
+	})
+}
+
+func TestAMemberWhoDoesNotAnswerTooOftenIsPaused(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(func(q *directory.Queue) { q.Members, q.AutoPauseAfter, q.MaxWaitS = []string{"101"}, 2, 100 })
+		s.engine.Phone("101", scripted.RingsOn())
+		s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}), call.NoAnswer, 100*time.Second)
+		if n := len(s.engine.Dials()); n != 2 || !s.operators["101"].Paused {
+			t.Errorf("rung %d times, then %+v", n, s.operators["101"])
+		}
+	})
+}
+
+func TestPositionAndWaitAreToldWhileTheMusicPauses(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(func(q *directory.Queue) {
+			q.Announce = &directory.QueueAnnounce{Text: "greeting", Position: true, PositionEveryS: 20}
+			q.MaxWaitS = 30
+		})
+		for _, extension := range []string{"101", "102", "103"} {
+			s.engine.SetDeviceState(extension, telephony.InUse)
+		}
+		s.arrive(t, fromClient(), scripted.Phone{})
+		place := "Вы в очереди. Ваш номер 1. Пожалуйста, ожидайте ответа оператора"
+		want := []string{"greeting 0s-2s", place + " 2s-5s", theMusic + "… 5s-25s", place + " 25s-28s", theMusic + "… 28s-30s"}
+		if heard := s.heard("c1"); !slices.Equal(heard, want) {
+			t.Errorf("heard\n%s", strings.Join(heard, "\n"))
+		}
+	})
+}
+
+func TestAColleagueIsConnectedThroughAQueueThatHeDials(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(nil)
+		if out := s.arrive(t, fromOperator("1000"), scripted.Phone{}); out.Status != call.Completed {
+			t.Errorf("%v", out)
+		}
+		s.has(t, "0s queue.joined o1", "0s leg.dialing o2 102 101", "2s joined o2 o1")
+	})
+}
