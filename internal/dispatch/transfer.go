@@ -9,7 +9,7 @@ import (
 	"github.com/perezvon/perezvon/internal/scenario"
 )
 
-// ErrNotTalking: nobody is in a conversation on the call that he could be
+// ErrNotTalking tells that nobody is in a conversation on the call that he could be
 // transferred out of.
 var ErrNotTalking = scenario.ErrNotTalking
 

@@ -106,7 +106,9 @@ func (t *talk) together(ctx context.Context) (wish, error) {
 
 // watch is all that can happen on one side while it talks with the other.
 func (t *talk) watch(l, other *line) []func(context.Context) (wish, error) {
-	hold := func(ctx context.Context) (wish, error) { return wish{}, t.onHold(ctx, l, other) }
+	hold := func(ctx context.Context) (wish, error) {
+		return wish{}, t.onHold(ctx, l, other, t.trackOn(l, l == t.left))
+	}
 	if !l.mayTransfer() {
 		return []func(context.Context) (wish, error){hold, func(ctx context.Context) (wish, error) { return wish{}, t.noteKeys(ctx, l) }}
 	}
@@ -195,13 +197,17 @@ func (t *talk) part(why string, how call.Outcome) {
 	t.event(call.Event{Type: call.Parted, Leg: t.newest.ID(), Other: t.other(t.newest).ID(), Reason: why, Outcome: how})
 }
 
-// onHold lets the other hear music whenever l's phone holds the call.
-func (t *talk) onHold(ctx context.Context, l, other *line) error {
+// onHold lets the other hear music whenever l's phone holds the call. track is
+// where l is recorded otherwise.
+func (t *talk) onHold(ctx context.Context, l, other *line, track media.Track) error {
 	for {
 		if err := l.Held().Wait(ctx, true); err != nil {
 			return err
 		}
 		t.event(call.Event{Type: call.Held, Leg: l.ID()})
+		if l.mayTransfer() {
+			l.Record(nil) // what the phone plays meanwhile is not heard
+		}
 		_, err := first(ctx,
 			func(ctx context.Context) error { return l.Held().Wait(ctx, false) },
 			func(ctx context.Context) error { return t.music(ctx, other) },
@@ -213,6 +219,9 @@ func (t *talk) onHold(ctx context.Context, l, other *line) error {
 			return err // who heard the music left
 		}
 		t.event(call.Event{Type: call.Resumed, Leg: l.ID()})
+		if l.mayTransfer() {
+			l.Record(track)
+		}
 	}
 }
 

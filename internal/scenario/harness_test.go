@@ -55,8 +55,13 @@ type tester interface {
 
 // stage is a call to be tried: change what matters, then run it.
 type stage struct {
-	engine    *scripted.Engine
-	talks     *Talks
+	engine   *scripted.Engine
+	talks    *Talks
+	features Features
+	callID   string
+	// second: there is another call on the same phones; sound is asked at the end.
+	second    bool
+	out       Outcome
 	packet    callback.Packet
 	operators map[string]directory.Operator
 	locations Locations
@@ -82,7 +87,7 @@ func try(t *testing.T, f func(t *testing.T, s *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{
-			engine: scripted.New(), talks: NewTalks(), packet: simple(), operators: map[string]directory.Operator{},
+			engine: scripted.New(), talks: NewTalks(), callID: "call", packet: simple(), operators: map[string]directory.Operator{},
 			journal: &journal{}, tapes: &tapes{tracks: map[string]recording.Side{}}, began: time.Now(),
 		}
 		f(t, s)
@@ -100,7 +105,7 @@ func (s *stage) run(t tester) Outcome {
 	s.journal.flushErr, s.tapes.err = s.flushErr, s.tapeErr
 	c := &Callbacks{Services{
 		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators), Locations: s.locations, Hearing: s.hearing,
-		Directory: s.plan, Talks: s.talks, Logger: slog.New(slog.DiscardHandler),
+		Directory: s.plan, Talks: s.talks, Features: s.features, Logger: slog.New(slog.DiscardHandler),
 	}}
 	if s.wrap != nil {
 		c.Engine = s.wrap(s.engine)
@@ -110,10 +115,12 @@ func (s *stage) run(t tester) Outcome {
 	if s.end != nil {
 		defer time.AfterFunc(s.endAfter, func() { cancel(s.end) }).Stop()
 	}
-	out := c.Perform(ctx, Attempt{CallID: "call", CallbackID: "callback", Account: directory.DefaultAccount, Number: 1, Packet: p})
+	out := c.Perform(ctx, Attempt{CallID: s.callID, CallbackID: "callback", Account: directory.DefaultAccount, Number: 1, Packet: p})
 	s.over = time.Since(s.began)
-	synctest.Wait()
-	s.sound(t, out)
+	if !s.second {
+		synctest.Wait()
+		s.sound(t, out)
+	}
 	return out
 }
 
@@ -138,7 +145,7 @@ func (s *stage) sound(t tester, out Outcome) {
 		case call.LegEnded:
 			legs[e.Leg]--
 		}
-		if e.Type == "" || e.CallID != "call" || e.At.IsZero() {
+		if e.Type == "" || e.CallID != s.callID || e.At.IsZero() {
 			t.Errorf("unfinished event %+v", e)
 		}
 	}
@@ -293,8 +300,17 @@ func (ts *tapes) Start(at time.Time) { ts.started = at }
 func (ts *tapes) Track(leg string, side recording.Side) media.Track {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	ts.tracks[leg] = side
-	return nil
+	if side != recording.Private {
+		ts.tracks[leg] = side
+	}
+	return track{leg: leg, side: side}
+}
+
+// track is a part of the tape that keeps nothing.
+type track struct {
+	media.Track
+	leg  string
+	side recording.Side
 }
 
 func (ts *tapes) Close() error {

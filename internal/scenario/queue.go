@@ -38,7 +38,11 @@ func (a *arrival) queueStep(ctx context.Context, to directory.ToQueue) error {
 	}
 	switch {
 	case err == nil:
-		return a.connect(ctx, w.operator)
+		if err := a.connect(ctx, w.operator); err != nil {
+			return err
+		}
+		// A transfer to somebody who was not there: the caller waits again.
+		return a.queueStep(ctx, to)
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, acd.ErrFull), errors.Is(err, acd.ErrEmpty), errors.Is(err, errWaitedTooLong):

@@ -70,9 +70,8 @@ func (ts *Talks) remove(t *talk) {
 	delete(ts.live, t.callID)
 	ts.mu.Unlock()
 	for _, w := range t.asked.Drain() {
-		if w.give != nil {
-			w.give.refuse()
-		}
+		w.give.refuse()
+		w.progress(481)
 	}
 }
 
@@ -156,7 +155,11 @@ func (h *handover) give(l *line) bool {
 	return true
 }
 
-func (h *handover) refuse() { h.give(nil) }
+func (h *handover) refuse() {
+	if h != nil {
+		h.give(nil)
+	}
+}
 
 // wait is for the line; nil if it is not given.
 func (h *handover) wait(ctx context.Context) *line {
@@ -175,7 +178,7 @@ func (h *handover) wait(ctx context.Context) *line {
 // is errMerged: nobody is left to talk to.
 func (t *talk) giveAway(w wish) error {
 	far := t.other(w.by)
-	if far.Context().Err() != nil || w.by != t.left && w.by != t.right {
+	if far.Context().Err() != nil {
 		w.give.refuse()
 		return nil
 	}
@@ -250,8 +253,9 @@ func (ts *Talks) ask(t *talk, w wish) {
 	defer ts.mu.Unlock()
 	if ts.live[t.callID] == t {
 		t.asked.Push(w)
-	} else if w.give != nil {
+	} else {
 		w.give.refuse()
+		w.progress(481)
 	}
 }
 

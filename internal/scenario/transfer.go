@@ -30,6 +30,12 @@ type next func(ctx context.Context) error
 // grant does what was wanted. nil: two are there to talk on, the same or
 // others. kept is whom the transfer is about; it is over when he leaves.
 func (t *talk) grant(ctx context.Context, w wish) error {
+	if w.by != t.left && w.by != t.right {
+		// He was replaced in the very moment in which it was wanted for him.
+		w.progress(481)
+		w.give.refuse()
+		return nil
+	}
 	if w.give != nil {
 		return t.giveAway(w)
 	}
@@ -53,8 +59,12 @@ func (t *talk) grant(ctx context.Context, w wish) error {
 }
 
 // apart is what the operator does while kept hears music: he dials, and talks
-// to the colleague, or is told why he cannot.
+// to the colleague, or is told why he cannot. None of it is in the recording
+// that the client is in.
 func (t *talk) apart(ctx context.Context, kept *line, w wish) (next, error) {
+	by := w.by
+	by.Record(t.track(by.ID(), call.Colleague))
+	defer func() { by.Record(t.trackOn(by, by == t.left)) }()
 	w, err := t.dialled(ctx, w)
 	if err != nil {
 		return nil, t.refused(ctx, w, err)
@@ -227,7 +237,9 @@ func (t *talk) collect(ctx context.Context, by *line) (string, error) {
 func (t *talk) blind(ctx context.Context, kept *line, w wish, to destination) error {
 	t.part("passed on", call.Transferred)
 	if w.refer == nil {
-		t.hangUp(w.by) // a phone that asked by REFER waits for its outcome
+		t.hangUp(w.by)
+	} else {
+		w.by.Record(nil) // his phone waits for the outcome
 	}
 	w.progress(100)
 	colleague, err := t.reach(ctx, kept, w, to)
@@ -271,6 +283,7 @@ func (t *talk) giveBack(ctx context.Context, kept *line, w wish) error {
 		t.event(call.Event{Type: call.TransferReturned, Leg: by.ID(), Operator: by.who(), Number: by.number})
 		if by.Context().Err() == nil {
 			by.Digits().Drain()
+			by.Record(t.trackOn(by, by == t.left))
 			t.newest = by
 			return nil
 		}
@@ -407,12 +420,8 @@ func (t *talk) consult(ctx context.Context, kept *line, w wish, colleague *line)
 // error is the *HangupError of who left.
 func (t *talk) private(ctx context.Context, w wish, colleague *line) (action, error) {
 	by := w.by
-	by.Record(t.track(by.ID(), call.Colleague))
 	colleague.Record(t.track(colleague.ID(), call.Colleague))
-	defer func() {
-		colleague.Record(nil)
-		by.Record(t.trackOn(by, by == t.left))
-	}()
+	defer colleague.Record(nil)
 	by.KeepKeys(true)
 	colleague.KeepKeys(false)
 	winner, all := race(ctx, func(i int, r result[action]) bool { return i == 0 || r.err == nil },
@@ -421,8 +430,12 @@ func (t *talk) private(ctx context.Context, w wish, colleague *line) (action, er
 			return t.code(ctx, by, colleague, t.features().consulting())
 		},
 		func(ctx context.Context) (action, error) { return "", t.noteKeys(ctx, colleague) },
-		func(ctx context.Context) (action, error) { return "", t.onHold(ctx, by, colleague) },
-		func(ctx context.Context) (action, error) { return "", t.onHold(ctx, colleague, by) },
+		func(ctx context.Context) (action, error) {
+			return "", t.onHold(ctx, by, colleague, t.track(by.ID(), call.Colleague))
+		},
+		func(ctx context.Context) (action, error) {
+			return "", t.onHold(ctx, colleague, by, t.track(colleague.ID(), call.Colleague))
+		},
 		func(ctx context.Context) (action, error) {
 			if err := t.hangsUpByRefer(ctx, by, w.number); err != nil {
 				return "", err

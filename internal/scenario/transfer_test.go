@@ -374,6 +374,30 @@ func TestTransfersFromEveryKindOfCall(t *testing.T) {
 	}
 }
 
+// legOf is the leg of that name.
+func (s *stage) legOf(w way, name string) string {
+	for leg, n := range s.whose(w) {
+		if n == name {
+			return leg
+		}
+	}
+	return ""
+}
+
+// heardAfter is the sounds that a leg heard after the first moment of the
+// conversation.
+func (s *stage) heardAfter(leg string) []string {
+	var list []string
+	for _, h := range s.engine.Heard(leg) {
+		if h.Key != "" && h.From > 0 && h.To > h.From {
+			list = append(list, fmt.Sprintf("%s %v-%v", h.Key, h.From, h.To))
+		}
+	}
+	return list
+}
+
+var busyPhone = scripted.Refuses(sec, 486)
+
 // staff is the operators of the transfer tests.
 func (s *stage) staff() {
 	for _, extension := range []string{"101", "102", "103", "104"} {

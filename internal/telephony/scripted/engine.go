@@ -286,12 +286,19 @@ func (e *Engine) recorded(legID string, t media.Track) {
 	}
 }
 
-// leg is the newest of that name, nil if there is none.
+// leg is the newest of that name that is on the phone, nil if there is none.
+// "call/o1" is one that was dialled for that call.
 func (e *Engine) leg(id string) telephony.Leg {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if l := e.legLocked(id); l != nil {
-		return l
+	wanted, name, named := strings.Cut(id, "/")
+	if !named {
+		name = id
+	}
+	for _, l := range slices.Backward(e.legs) {
+		if l.id == name && (!named || l.info.Call == wanted) && l.ctx.Err() == nil {
+			return l
+		}
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ var _ telephony.Leg = (*leg)(nil)
 func (e *Engine) answered(d telephony.Dial, p Phone) *leg {
 	l := e.newLeg(d.Leg, telephony.Info{
 		From: d.CallerID, FromName: d.CallerName, To: d.Number, Operator: d.Operator,
-		Trunk: d.Trunk, Codec: media.PCMA, CallID: "scripted-" + d.Leg,
+		Trunk: d.Trunk, Codec: media.PCMA, CallID: "scripted-" + d.Leg, Call: d.Call,
 	})
 	if d.Record != nil {
 		e.recorded(l.id, d.Record)
