@@ -107,8 +107,8 @@ func TestAnyPacketAndAnyPhonesEndInOneStatus(t *testing.T) {
 			if out.Status == call.Interrupted && end != ErrStopped {
 				rt.Errorf("interrupted by nobody: %s", out.Reason)
 			}
-			talks := len(s.engine.Talks())
-			if talks > 1 || (out.Status == call.Completed) != (talks == 1) && out.Status != call.Cancelled && out.Status != call.Interrupted {
+			talks := len(s.engine.Talks()) // a transfer that comes to nothing parts them and joins them again
+			if (out.Status == call.Completed) != (talks > 0) && out.Status != call.Cancelled && out.Status != call.Interrupted {
 				rt.Errorf("%v with %d talks", out.Status, talks)
 			}
 			if out.Status == call.Cancelled && end != ErrCancelled {
