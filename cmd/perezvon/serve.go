@@ -145,6 +145,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	running.Go(func() error { calls.Recall(lasting); return nil })
+	running.Go(func() error { calls.KeepPlaces(lasting); return nil })
 	running.Go(func() error { queues.Watch(phones.DeviceStates(lasting)); return nil })
 	running.Go(func() error { return api.Serve(lasting, listener) })
 	log.Info("ready", "http", c.URL(), "sip", phones.Addr(), "data", c.Data, "version", versionName())

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/scenario"
@@ -55,6 +56,9 @@ type Board interface {
 	// Run returns when the call is over and call.ended is appended. ctx ends it
 	// early, with scenario.ErrCancelled or scenario.ErrStopped as its cause.
 	Run(ctx context.Context, a scenario.Arrival) call.Status
+	// Await waits until it is the turn of a client who has kept his place in a
+	// queue.
+	Await(ctx context.Context, k acd.Kept) (*scenario.Return, error)
 }
 
 // Speech tells whether a text could be spoken, and how long it takes:
@@ -102,6 +106,7 @@ type Service struct {
 	mu       sync.Mutex
 	draining bool
 	live     map[string]*attempt // by call
+	kept     chan struct{}       // holds a token while a place in a queue may be new
 	busy     sync.WaitGroup      // attempts and acceptances under way
 }
 
@@ -128,7 +133,7 @@ func New(c Config) *Service {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{config: c, live: make(map[string]*attempt)}
+	return &Service{config: c, live: make(map[string]*attempt), kept: make(chan struct{}, 1)}
 }
 
 // Accepted is the answer to an order.

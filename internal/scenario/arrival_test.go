@@ -55,16 +55,30 @@ func (s *stage) CallBack(_ context.Context, _, widget, client string) error {
 	return nil
 }
 
-// arrive lets a call come and carries it out.
-func (s *stage) arrive(t tester, info telephony.Info, phone scripted.Phone) Outcome {
-	t.Helper()
-	b := &Switchboard{
+func (s *stage) KeepPlace(_ context.Context, k acd.Kept) error {
+	s.kept = append(s.kept, k)
+	return s.keepErr
+}
+
+func (s *stage) GiveUpPlace(_ context.Context, k acd.Kept) error {
+	s.kept = slices.DeleteFunc(s.kept, func(other acd.Kept) bool { return other.ID == k.ID })
+	return nil
+}
+
+func (s *stage) board() *Switchboard {
+	return &Switchboard{
 		Services: Services{
 			Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
 			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Features: s.features, Queues: acd.New(s.engine, people{s.plan, s.operators}), Pauses: operators(s.operators), Logger: slog.New(slog.DiscardHandler),
 		},
 		Voice: speech.Voice{Language: "ru"}, Responsible: s, Later: s,
 	}
+}
+
+// arrive lets a call come and carries it out.
+func (s *stage) arrive(t tester, info telephony.Info, phone scripted.Phone) Outcome {
+	t.Helper()
+	b := s.board()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	if s.end != nil {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
@@ -75,6 +76,8 @@ type stage struct {
 	plan                         plan // of calls that come to us
 	knows                        map[string]string
 	later                        []string
+	kept                         []acd.Kept
+	keepErr                      error
 	journal                      *journal
 	tapes                        *tapes
 	began                        time.Time

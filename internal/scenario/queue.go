@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/acd"
@@ -34,6 +35,9 @@ func (a *arrival) queueStep(ctx context.Context, to directory.ToQueue) error {
 	a.rang = true
 	w, err := a.enter(ctx, a.caller, a.shown(), q, to.Priority)
 	if err == nil {
+		if o := q.CallbackOffer; o != nil && a.mayBeCalled() {
+			w.offer, w.keep = o, func(ctx context.Context) error { return a.keepPlace(ctx, w, to) }
+		}
 		err = a.wait(ctx, w)
 	}
 	switch {
@@ -47,8 +51,31 @@ func (a *arrival) queueStep(ctx context.Context, to directory.ToQueue) error {
 		return context.Cause(ctx)
 	case errors.Is(err, acd.ErrFull), errors.Is(err, acd.ErrEmpty), errors.Is(err, errWaitedTooLong):
 		return a.steps(ctx, q.Fallback)
+	case errors.Is(err, errWantsCallback):
+		if err := a.say(ctx, a.caller, promptWillCall, a.words(weWillCall)); err != nil && context.Cause(ctx) == nil {
+			return err
+		}
+		return errWillCall
 	}
 	return err
+}
+
+// mayBeCalled tells whether a callback is offered: only to a client, and not to a
+// number that anybody could have shown to let us call dear destinations.
+func (a *arrival) mayBeCalled() bool {
+	return a.board.Later != nil && a.caller.number != "" && directory.Operator{}.MayDial(a.caller.number, a.region())
+}
+
+// keepPlace orders the callback: by the offer's widget, or with the place in the
+// queue kept.
+func (a *arrival) keepPlace(ctx context.Context, w *waiter, to directory.ToQueue) error {
+	if w.offer.Widget != "" {
+		return a.board.Later.CallBack(ctx, a.account, w.offer.Widget, a.caller.number)
+	}
+	return a.board.Later.KeepPlace(ctx, acd.Kept{
+		ID: call.NewID(), Account: a.account, Queue: to.Name, Client: a.caller.number, Name: a.info.FromName,
+		CallID: a.callID, Priority: to.Priority, Since: w.since,
+	})
 }
 
 // wait picks the caller up and lets him wait.
@@ -93,6 +120,11 @@ type waiter struct {
 	queue  string
 	place  *acd.Place
 	since  time.Time
+	// offer is the callback instead of waiting, nil: none; keep orders it.
+	offer *directory.CallbackOffer
+	keep  func(context.Context) error
+	// offered: the key works.
+	offered atomic.Bool
 	// operator is the member who took the call.
 	operator *line
 }
@@ -122,7 +154,7 @@ func (w *waiter) wait(ctx context.Context) error {
 		waiting, cancel = context.WithTimeoutCause(ctx, time.Duration(s)*time.Second, errWaitedTooLong)
 		defer cancel()
 	}
-	_, err := first(waiting, w.serve, w.entertain)
+	_, err := first(waiting, w.serve, w.entertain, w.keys)
 	if w.operator != nil {
 		err = nil // whatever came in the same instant
 	} else if cause := context.Cause(waiting); cause != nil {

@@ -1,11 +1,15 @@
 package scenario
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/telephony"
@@ -222,5 +226,138 @@ func TestAColleagueIsConnectedThroughAQueueThatHeDials(t *testing.T) {
 			t.Errorf("%v", out)
 		}
 		s.has(t, "0s queue.joined o1", "0s leg.dialing o2 102 101", "2s joined o2 o1")
+	})
+}
+
+func (s *stage) offers(set func(*directory.CallbackOffer)) {
+	s.queue(func(q *directory.Queue) {
+		q.CallbackOffer = &directory.CallbackOffer{Key: "1", AfterS: 10}
+		if set != nil {
+			set(q.CallbackOffer)
+		}
+	})
+	for _, extension := range []string{"101", "102", "103"} {
+		s.engine.SetDeviceState(extension, telephony.InUse)
+	}
+}
+
+func TestACallerMayBeCalledBackInsteadOfWaitingAndKeepsHisPlace(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.offers(nil)
+		// The first press is before the offer.
+		out := s.arrive(t, fromClient(), scripted.Phone{}.Presses(5*time.Second, "1").Presses(11*time.Second, "1"))
+		s.ends(t, out, call.CallbackRequested, 14*time.Second)
+		s.has(t, "10s prompt.started c1 callback_offer", "11s key c1 1 callback_offer", "11s queue.left c1", "11s prompt.started c1 will_call")
+		if len(s.kept) != 1 || s.kept[0].Client != "+79161234567" || s.kept[0].Queue != "1000" || !s.kept[0].Since.Equal(s.began) {
+			t.Errorf("kept %+v", s.kept)
+		}
+	})
+}
+
+func TestACallbackInsteadOfWaitingMayBeAWidgets(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.offers(func(o *directory.CallbackOffer) { o.Widget = "site" })
+		s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}.Presses(11*time.Second, "1")), call.CallbackRequested, 14*time.Second)
+		if !slices.Equal(s.later, []string{"site +79161234567"}) || len(s.kept) > 0 {
+			t.Errorf("%v, %v", s.later, s.kept)
+		}
+	})
+}
+
+func TestACallerWhosePlaceCannotBeKeptWaitsOn(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.offers(nil)
+		s.keepErr = errors.New("no disk")
+		out := s.arrive(t, fromClient(), scripted.Phone{}.Presses(11*time.Second, "1").HangsUp(20*time.Second))
+		s.ends(t, out, call.Abandoned, 20*time.Second)
+	})
+}
+
+func TestNoCallbackIsOfferedToWhomTheOfficeDoesNotCall(t *testing.T) {
+	for _, from := range []string{"+442071234567", "anonymous", ""} {
+		try(t, func(t *testing.T, s *stage) {
+			s.offers(nil)
+			info := fromClient()
+			info.From = from
+			s.arrive(t, info, scripted.Phone{}.Presses(11*time.Second, "1").HangsUp(20*time.Second))
+			s.hasNot(t, "callback_offer")
+		})
+	}
+}
+
+// comeBack lets the client who has kept his place be called, and returns how the
+// call ended.
+func (s *stage) comeBack(t *testing.T, b *Switchboard, since time.Time) (*Return, Outcome) {
+	t.Helper()
+	k := acd.Kept{ID: "1", Account: directory.DefaultAccount, Queue: "1000", Client: clientNumber, CallID: "before", Since: since}
+	s.kept = []acd.Kept{k}
+	r, err := b.Await(context.Background(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := Outcome{Status: r.Run(context.Background(), "call")}
+	s.over = time.Since(s.began)
+	synctest.Wait()
+	s.sound(t, out)
+	return r, out
+}
+
+func TestWhoKeptHisPlaceIsCalledOnceAMemberHasAnswered(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(nil)
+		s.engine.Phone("101", scripted.RingsOn())
+		s.engine.Phone(clientNumber, scripted.Answers(4*time.Second).HangsUp(20*time.Second))
+		r, out := s.comeBack(t, s.board(), s.began.Add(-time.Minute))
+		if out.Status != call.Completed || !r.Called() || len(s.kept) > 0 {
+			t.Errorf("%v, %v, kept %v", out, r.Called(), s.kept)
+		}
+		s.has(t,
+			"0s call.created "+clientNumber,
+			"0s queue.joined",
+			"0s leg.dialing o1 101 "+clientNumber,
+			"15s leg.failed o1 408",
+			"20s leg.dialing o2 102 "+clientNumber,
+			"22s leg.answered o2 102",
+			"22s queue.left",
+			"22s prompt.started o2 connecting",
+			"25s leg.dialing c1 "+clientNumber+" another",
+			"29s joined o2 c1",
+			"32s call.ended 200 completed",
+		)
+	})
+}
+
+func TestAMemberWhoHangsUpBeforeTheClientIsCalledLeavesHimHisPlace(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(nil)
+		s.engine.Phone("101", scripted.Answers(2*time.Second).HangsUp(time.Second))
+		r, _ := s.comeBack(t, s.board(), s.began)
+		if r.Called() || len(s.kept) != 1 {
+			t.Errorf("called %v, kept %v", r.Called(), s.kept)
+		}
+		s.hasNot(t, "c1")
+	})
+}
+
+func TestWhoKeptHisPlaceIsServedBeforeThoseWhoCameLater(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(func(q *directory.Queue) { q.Members = []string{"101"} })
+		s.engine.SetDeviceState("101", telephony.InUse)
+		b := s.board()
+		later, err := b.Queues.Join(context.Background(), s.plan.queues["1000"], acd.Caller{Account: directory.DefaultAccount})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(10*time.Second, func() { s.engine.SetDeviceState("101", telephony.NotInUse) })
+		k := acd.Kept{ID: "1", Account: directory.DefaultAccount, Queue: "1000", Client: clientNumber, Since: s.began.Add(-time.Second)}
+		r, err := b.Await(context.Background(), k)
+		if err != nil || later.Ringing() {
+			t.Errorf("%v; the later one rings: %v", err, later.Ringing())
+		}
+		r.Leave()
+		if !later.Ringing() {
+			t.Error("a turn that is given back is not the next one's")
+		}
+		later.Leave(acd.Abandoned)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/speech"
@@ -36,6 +37,10 @@ type Responsibles interface {
 type Later interface {
 	// CallBack orders a callback of the widget to the client (E.164).
 	CallBack(ctx context.Context, account, widget, client string) error
+	// KeepPlace stores the place of a caller who will be called when it is his
+	// turn (Switchboard.Await), and GiveUpPlace removes it, before he is called.
+	KeepPlace(ctx context.Context, k acd.Kept) error
+	GiveUpPlace(ctx context.Context, k acd.Kept) error
 }
 
 // Arrival is a call that came to us.

@@ -81,6 +81,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"managers take turns", exerciseTurns},
 		{"a verdict ends a call before it begins", exerciseVerdict},
 		{"queues", exerciseQueues},
+		{"places in queues", exercisePlaces},
 		{"routes", exerciseRoutes},
 		{"what is named exists and stays", exerciseReferences},
 		{"an operator's pause", exercisePauses},

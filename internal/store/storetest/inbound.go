@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/invalid"
@@ -47,6 +48,26 @@ func exerciseQueues(t *testing.T, s *store.Store) {
 	faulty(t, err, "name")
 	_, err = s.PutQueue(ctx, Theirs, directory.NewQueue("1000", "101"))
 	faulty(t, err, "members[0]") // the operator is another account's
+}
+
+func exercisePlaces(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	since := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	one := acd.Kept{ID: "1", Node: "here", Account: Mine, Queue: "1000", Client: "+79161234567", CallID: "call", Priority: 2, Since: since}
+	two, elsewhere := one, one
+	two.ID, elsewhere.ID, elsewhere.Node = "2", "3", "elsewhere"
+	for _, k := range []acd.Kept{one, two, elsewhere} {
+		fails(t, s.KeepPlace(ctx, k), nil)
+	}
+	got, err := s.Places(ctx, Mine, "here")
+	same(t, []acd.Kept{one, two}, got, err)
+	got, err = s.Places(ctx, Theirs, "here")
+	same(t, nil, got, err)
+	fails(t, s.GiveUpPlace(ctx, Theirs, "1"), store.ErrNotFound)
+	fails(t, s.GiveUpPlace(ctx, Mine, "1"), nil)
+	fails(t, s.GiveUpPlace(ctx, Mine, "1"), store.ErrNotFound)
+	got, err = s.Places(ctx, Mine, "here")
+	same(t, []acd.Kept{two}, got, err)
 }
 
 func exerciseRoutes(t *testing.T, s *store.Store) {
