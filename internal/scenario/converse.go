@@ -22,6 +22,8 @@ type talk struct {
 	newest *line
 	staged bool
 
+	leaving []leaver
+
 	// asked is what is wanted from outside of the conversation.
 	asked *telephony.Queue[wish]
 	// talking: both hear each other, so they can be parted for a transfer.
@@ -66,6 +68,9 @@ func (s *course) converse(ctx context.Context, client, operator *line) (last *li
 		}
 		if err != nil {
 			t.part(err.Error(), call.Done)
+			for _, l := range t.leaving {
+				t.hangUp(l.line)
+			}
 			if t.left != client {
 				s.hangUp(t.left)
 			}
@@ -89,6 +94,9 @@ func (t *talk) together(ctx context.Context) (wish, error) {
 	join := func(ctx context.Context) (wish, error) { return wish{}, t.Engine.Join(ctx, right.Leg, left.Leg) }
 	ways := append([]func(context.Context) (wish, error){join, t.asked.Next}, t.watch(left, right)...)
 	ways = append(ways, t.watch(right, left)...)
+	if len(t.leaving) > 0 {
+		ways = append(ways, func(ctx context.Context) (wish, error) { return wish{}, t.dismiss(ctx) })
+	}
 	winner, all := race(ctx, func(i int, r result[wish]) bool { return i == 0 || r.err == nil }, ways...)
 	if cause := context.Cause(ctx); cause != nil {
 		return wish{}, cause

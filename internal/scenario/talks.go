@@ -202,7 +202,6 @@ func (t *talk) giveAway(w wish) error {
 func (t *talk) takeOver(ctx context.Context, kept *line, w wish) (next, error) {
 	replaced := w.refer.Replaces
 	t.started(w)
-	w.progress(100)
 	other, by, ok := t.Talks.of(replaced)
 	switch {
 	case !ok:

@@ -89,7 +89,7 @@ func TestAnAttendedTransferToAPhoneThatRingsIsBlind(t *testing.T) {
 			w.run(s, t, answers(0).Refers(10*sec, "102", "o1"), answers(0).HangsUp(30*sec))
 		})
 		same(t, "stages", s.stagesOf(), []string{"101 0s-10s transferred", "102 13s-30s done"})
-		same(t, "told", s.engine.Referred("o1"), []int{100, 100, 200})
+		same(t, "told", s.engine.Referred("o1"), []int{200})
 		if c.out.Status != call.Abandoned || c.over != 10*sec {
 			t.Errorf("the consultation ended as %v after %v\n%s", c.out.Status, c.over, c.timeline())
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/media/tone"
@@ -241,7 +242,6 @@ func (t *talk) blind(ctx context.Context, kept *line, w wish, to destination) er
 	} else {
 		w.by.Record(nil) // his phone waits for the outcome
 	}
-	w.progress(100)
 	colleague, err := t.reach(ctx, kept, w, to)
 	if err == nil {
 		w.progress(200)
@@ -271,8 +271,42 @@ func (t *talk) passed(w wish, colleague *line) {
 		Type: call.TransferDone, Leg: colleague.ID(), Operator: colleague.who(), Number: colleague.number, Action: string(w.action),
 	})
 	t.part("passed on", call.Transferred)
-	t.hangUp(w.by)
+	if w.refer != nil && w.by.Context().Err() == nil {
+		w.by.Record(nil)
+		t.leaving = append(t.leaving, leaver{w.by, time.Now().Add(leaveTime)})
+	} else {
+		t.hangUp(w.by)
+	}
 	t.replace(w.by, colleague)
+}
+
+// leaver is an operator whose phone was told that its transfer has succeeded:
+// it hangs up by itself (RFC 5589 §6.1), or is hung up then.
+type leaver struct {
+	*line
+	until time.Time
+}
+
+// leaveTime is how long a phone may take for that.
+const leaveTime = 3 * time.Second
+
+// dismiss waits for those who are leaving. It does not end by itself.
+func (t *talk) dismiss(ctx context.Context) error {
+	for len(t.leaving) > 0 {
+		l := t.leaving[0]
+		on, _, free := t.whileOn(ctx, l.line)
+		limited, cancel := context.WithDeadline(on, l.until)
+		<-limited.Done()
+		cancel()
+		free()
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		t.hangUp(l.line)
+		t.leaving = t.leaving[1:]
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // giveBack gives kept to who passed him on: his phone rings again, unless it
@@ -309,7 +343,6 @@ func (t *talk) giveBack(ctx context.Context, kept *line, w wish) error {
 
 // attended lets the operator talk to the colleague first.
 func (t *talk) attended(ctx context.Context, kept *line, w wish, to destination) (next, error) {
-	w.progress(100)
 	colleague, err := t.ask(ctx, kept, w, to)
 	if cause := context.Cause(ctx); cause != nil {
 		if err == nil {
