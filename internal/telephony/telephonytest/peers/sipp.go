@@ -71,7 +71,8 @@ type Caller struct {
 	// HangUp is the time from the ACK to its BYE; 0 waits for the other side's.
 	HangUp time.Duration
 	// Refer is whom it wants its call to be transferred to once it is answered
-	// (RFC 3515); it listens to how that goes and hangs up at the end of it.
+	// (RFC 3515); it hears three times how that goes (sent, rings, answered) and
+	// hangs up.
 	Refer string
 }
 
