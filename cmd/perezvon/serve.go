@@ -118,7 +118,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	watch := metrics.New(versionName(), calls.Live, func() metrics.Packets { return metrics.Packets(ports.Totals()) })
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, calls, phones, feed, archive.Archive, signer, backends{hooks, later}, watch, log)
+	api, err := c.api(ctx, db, calls, phones, queues, feed, archive.Archive, signer, backends{hooks, later}, watch, log)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (c *serveCmd) engine(db *store.Store, take func(context.Context, telephony.
 	return engine, ports, err
 }
 
-func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine,
+func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine, queues *acd.Hall,
 	feed *httpapi.Feed, archive *recording.Archive, signer *access.Signer, told backends, watch *metrics.Metrics, log *slog.Logger,
 ) (*httpapi.API, error) {
 	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
@@ -232,7 +232,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 		Secure: strings.HasPrefix(c.URL(), "https://"),
 	}
 	api := httpapi.New(httpapi.Config{
-		Store: db, Calls: calls, Phones: phoneStates{phones}, Feed: feed, Door: door,
+		Store: db, Calls: calls, Phones: phoneStates{phones}, Queues: queues, Feed: feed, Door: door,
 		Recordings: archive.Folder, Region: c.Region, PublicURL: c.URL(), Backends: told,
 		Ready:   func() error { return errors.Join(calls.Ready(), db.Healthy()) },
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,

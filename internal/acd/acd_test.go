@@ -181,7 +181,7 @@ func TestAMemberRestsAfterACall(t *testing.T) {
 		turn.Done(map[string]Outcome{"101": Took})
 		turn.Free("101")
 		began := time.Now()
-		if l, _ := h.Live("", "1000"); l.Members[0].State != StateWrapUp {
+		if l, _ := h.Live(context.Background(), "", q); l.Members[0].State != StateWrapUp {
 			t.Errorf("%+v", l.Members)
 		}
 		next(t, join(t, h, q, Caller{}))
@@ -237,6 +237,9 @@ func TestWhatIsSetWhileCallersWaitIsInForceWithinASecond(t *testing.T) {
 func TestAQueueTellsWhatHappensInIt(t *testing.T) {
 	q := strategy(directory.StrategyLinear)
 	trial(t, q, func(h *Hall, d *desk) {
+		if l, err := h.Live(context.Background(), "", q); err != nil || len(l.Members) != 3 || l.Members[0].State != StateFree || len(l.Waiting) > 0 {
+			t.Errorf("before the first caller: %+v, %v", l, err)
+		}
 		serve := func(waits time.Duration) {
 			d.mu.Lock()
 			for _, extension := range q.Members {
@@ -262,7 +265,7 @@ func TestAQueueTellsWhatHappensInIt(t *testing.T) {
 			t.Errorf("expected %v, %v", d, ok)
 		}
 		time.Sleep(5 * time.Second)
-		l, _ := h.Live("", "1000")
+		l, _ := h.Live(context.Background(), "", q)
 		if len(l.Waiting) != 1 || l.Waiting[0].WaitS != 5 || l.Waiting[0].Position != 1 || l.Waiting[0].Ringing[0] != "101" || l.Waiting[0].CallID != "call" {
 			t.Errorf("%+v", l.Waiting)
 		}
@@ -274,7 +277,7 @@ func TestAQueueTellsWhatHappensInIt(t *testing.T) {
 			t.Errorf("%+v", l.Today)
 		}
 		time.Sleep(24 * time.Hour)
-		if l, _ := h.Live("", "1000"); l.Today != (Today{}) {
+		if l, _ := h.Live(context.Background(), "", q); l.Today != (Today{}) {
 			t.Errorf("the next day: %+v", l.Today)
 		}
 		if d, ok := p.Expected(); ok {

@@ -1,8 +1,10 @@
 package acd
 
 import (
+	"context"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
@@ -129,18 +131,21 @@ func (q *queue) meanWait(now time.Time) (time.Duration, bool) {
 	return sum / time.Duration(n), true
 }
 
-// Live is the queue as it is now; ok is false if nobody has come to it since the
-// server's start: then nobody waits.
-func (h *Hall) Live(account, name string) (l Live, ok bool) {
+// Live is the queue as it is now, with the settings q. The error is
+// context.Cause(ctx).
+func (h *Hall) Live(ctx context.Context, account string, q directory.Queue) (Live, error) {
+	people, err := h.read(ctx, account, q)
+	if err != nil {
+		return Live{}, err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	q, ok := h.queues[key{account, name}]
-	l = Live{Waiting: []Waiting{}, Members: []Member{}}
-	if !ok {
-		return l, false
-	}
+	its := h.queue(account, q)
+	h.learn(its, q, people)
+	h.share()
 	now := time.Now()
-	for i, p := range q.places {
+	l := Live{Waiting: []Waiting{}, Members: []Member{}, Today: its.on(now).sums()}
+	for i, p := range its.places {
 		w := Waiting{
 			CallID: p.caller.Call, Number: p.caller.Number, Name: p.caller.Name, Position: i + 1,
 			WaitS: p.Waited().Seconds(), Priority: p.caller.Priority, Callback: p.caller.Away,
@@ -150,20 +155,24 @@ func (h *Hall) Live(account, name string) (l Live, ok bool) {
 		}
 		l.Waiting = append(l.Waiting, w)
 	}
-	for _, extension := range q.settings.Members {
-		m := h.member(q, extension)
-		l.Members = append(l.Members, Member{extension, m.operator.Name, h.state(m, now), q.taken[extension]})
+	for _, extension := range its.settings.Members {
+		m := h.member(its, extension)
+		l.Members = append(l.Members, Member{extension, m.operator.Name, h.state(m, now), its.taken[extension]})
 	}
-	d := q.on(now)
-	l.Today = d.today
-	if n := d.today.Answered; n > 0 {
-		l.Today.MeanWaitS = (d.waited / time.Duration(n)).Seconds()
-		l.Today.ServiceLevel = float64(d.quick) / float64(n+d.today.Abandoned+d.today.TimedOut)
-	}
-	return l, true
+	return l, nil
 }
 
-// State is what a member is doing, in whatever queues he is.
+// sums are the day's counters and what follows from them.
+func (d *day) sums() Today {
+	t := d.today
+	if n := t.Answered; n > 0 {
+		t.MeanWaitS = (d.waited / time.Duration(n)).Seconds()
+		t.ServiceLevel = float64(d.quick) / float64(n+t.Abandoned+t.TimedOut)
+	}
+	return t
+}
+
+// state is what a member is doing, in whatever queues he is.
 func (h *Hall) state(m *member, now time.Time) State {
 	phone := h.phones.DeviceState(m.operator.Extension)
 	switch {

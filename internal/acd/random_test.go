@@ -280,12 +280,14 @@ func TestNobodyIsOvertakenAndNobodyIdlesWhileSomebodyWaits(t *testing.T) {
 
 func (o *office) check(visits []*visit) {
 	sums := map[string]int{}
+	queues := map[string]directory.Queue{}
 	for _, v := range visits {
 		if v.ends != 1 {
 			o.t.Errorf("%d left %d times", v.name, v.ends)
 		}
 		if v.answered {
 			sums[v.queue.Name]++
+			queues[v.queue.Name] = v.queue
 		}
 		for i, turn := range v.turns {
 			for _, w := range visits {
@@ -306,7 +308,7 @@ func (o *office) check(visits []*visit) {
 		}
 	}
 	for name, n := range sums {
-		l, _ := o.hall.Live("a", name)
+		l, _ := o.hall.Live(context.Background(), "a", queues[name])
 		if len(l.Waiting) > 0 || l.Today.Answered != n {
 			o.t.Errorf("%s: %d wait on, %d answered, want %d", name, len(l.Waiting), l.Today.Answered, n)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
@@ -45,6 +46,7 @@ type Store interface {
 	Operator(ctx context.Context, account, extension string) (directory.Operator, error)
 	PutOperator(ctx context.Context, account string, o directory.Operator) (created bool, err error)
 	DeleteOperator(ctx context.Context, account, extension string) error
+	SetPaused(ctx context.Context, account, extension string, paused bool) error
 
 	Widgets(ctx context.Context, account string) ([]directory.Widget, error)
 	Widget(ctx context.Context, account, name string) (directory.Widget, error)
@@ -92,6 +94,12 @@ type Calls interface {
 	Transfer(ctx context.Context, o scenario.Order) error
 }
 
+// Queues tells who waits: acd.Hall.
+type Queues interface {
+	// Live is the queue as it is now, with these settings.
+	Live(ctx context.Context, account string, q directory.Queue) (acd.Live, error)
+}
+
 // Phones tells what the engine knows of trunks and phones.
 type Phones interface {
 	// Trunk is the state of a trunk, false if the engine does not know it.
@@ -117,6 +125,7 @@ type Config struct {
 	Store  Store
 	Calls  Calls
 	Phones Phones
+	Queues Queues
 	Feed   *Feed
 	Door   *access.Door
 	// Recordings is the folder of a call's recording: recording.wav and
@@ -159,6 +168,7 @@ func New(c Config) *API {
 	a.v11()
 	a.calls()
 	a.responsible()
+	a.queueLive()
 	a.events()
 	a.recordings()
 	a.trunks()

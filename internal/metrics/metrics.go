@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 )
 
@@ -28,6 +29,8 @@ type Metrics struct {
 	toInvite prometheus.Histogram
 	answer   *prometheus.HistogramVec
 	failures *prometheus.CounterVec
+	waiting  *prometheus.GaugeVec
+	waited   *prometheus.HistogramVec
 
 	accepted map[string]time.Time // callbacks that have dialled nobody yet; Observe's own
 }
@@ -53,12 +56,19 @@ func New(version string, live func() int, packets func() Packets) *Metrics {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "perezvon_trunk_failures_total", Help: "Dials through a trunk that failed, by SIP code (0: no answer came).",
 		}, []string{"trunk", "code"}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "perezvon_queue_waiting", Help: "Callers on the line who wait in a queue.",
+		}, []string{"queue"}),
+		waited: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "perezvon_queue_wait_seconds", Help: "How long callers were in a queue, by how they left it.",
+			Buckets: []float64{5, 10, 20, 30, 60, 120, 300, 600, 1800},
+		}, []string{"queue", "reason"}),
 		accepted: make(map[string]time.Time),
 	}
 	for _, s := range call.Statuses() {
 		m.ended.WithLabelValues(s.Slug)
 	}
-	m.registry.MustRegister(m.ended, m.toInvite, m.answer, m.failures,
+	m.registry.MustRegister(m.ended, m.toInvite, m.answer, m.failures, m.waiting, m.waited,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "perezvon_build_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
@@ -100,12 +110,30 @@ func (m *Metrics) Observe(e call.Event) {
 		if e.Trunk != "" {
 			m.failures.WithLabelValues(e.Trunk, code(e.SIPCode)).Inc()
 		}
+	case call.QueueJoined:
+		if e.Leg != "" { // else he is not on the line
+			m.waiting.WithLabelValues(e.Queue).Inc()
+		}
+	case call.QueueLeft:
+		m.queueLeft(e)
 	case call.Ended:
 		m.forget(e.CallID)
 		if e.Status != nil {
 			m.ended.WithLabelValues(e.Status.Slug).Inc()
 		}
 	}
+}
+
+func (m *Metrics) queueLeft(e call.Event) {
+	if e.Leg == "" {
+		return
+	}
+	switch acd.End(e.Reason) {
+	case acd.Full, acd.Empty: // he did not join
+	default:
+		m.waiting.WithLabelValues(e.Queue).Dec()
+	}
+	m.waited.WithLabelValues(e.Queue, e.Reason).Observe(float64(e.ElapsedMS) / 1000)
 }
 
 func (m *Metrics) forget(callID string) (time.Time, bool) {

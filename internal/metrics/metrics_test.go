@@ -19,6 +19,11 @@ func TestMetricsOfACall(t *testing.T) {
 		{Type: call.DialFailed, CallID: "a", Leg: "m1", Trunk: "main", SIPCode: 486},
 		{Type: call.Dialing, CallID: "a", Leg: "m2", At: begin.Add(time.Second)}, // not the first
 		{Type: call.Answered, CallID: "a", Leg: "m2", Role: call.Manager, ElapsedMS: 3000},
+		{Type: call.QueueJoined, Leg: "c1", Queue: "1000"},
+		{Type: call.QueueJoined, Leg: "c1", Queue: "1000"},
+		{Type: call.QueueLeft, Leg: "c1", Queue: "1000", Reason: "answered", ElapsedMS: 7000},
+		{Type: call.QueueLeft, Leg: "c1", Queue: "1000", Reason: "full"},
+		{Type: call.QueueJoined, Queue: "1000"}, // who is called back
 		{Type: call.Ended, CallID: "a", Status: &call.Completed},
 	} {
 		m.Observe(e)
@@ -33,6 +38,9 @@ func TestMetricsOfACall(t *testing.T) {
 		`perezvon_request_to_invite_seconds_count 1`,
 		`perezvon_answer_seconds_count{role="manager"} 1`,
 		`perezvon_trunk_failures_total{code="486",trunk="main"} 1`,
+		`perezvon_queue_waiting{queue="1000"} 1`,
+		`perezvon_queue_wait_seconds_bucket{queue="1000",reason="answered",le="10"} 1`,
+		`perezvon_queue_wait_seconds_count{queue="1000",reason="full"} 1`,
 		`perezvon_rtp_packets_total{direction="received"} 10`,
 		`perezvon_rtp_packets_total{direction="sent"} 9`,
 		`perezvon_rtp_lost_total 1`,

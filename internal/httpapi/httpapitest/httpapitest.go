@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dispatch"
@@ -40,6 +41,7 @@ type Server struct {
 	API           *httpapi.API
 	Door          *access.Door
 	Phones        *Phones
+	Queues        *acd.Hall
 	// Started gets every attempt that would dial.
 	Started chan scenario.Attempt
 
@@ -83,13 +85,14 @@ func New(t *testing.T, o Options) *Server {
 	s.check(told.EnsureSecret(t.Context(), directory.DefaultAccount))
 	s.Store.Journal().OnEvent(told.follow)
 
+	s.Queues = acd.New(s.Phones, s.Store)
 	m := metrics.New("test", s.Dispatch.Live, nil)
 	feed := httpapi.NewFeed(s.Store.Journal().Subscribe, m.Observe)
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	s.check(err)
 	s.URL = "http://" + l.Addr().String()
 	s.API = httpapi.New(httpapi.Config{
-		Store: s.Store, Calls: s.Dispatch, Phones: s.Phones, Feed: feed, Door: s.Door,
+		Store: s.Store, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
 		Recordings: s.recording, Region: "RU", PublicURL: s.URL, Backends: told, Ready: s.ready,
 		Metrics: m.Handler(), MetricsAuth: o.MetricsAuth, Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
