@@ -56,6 +56,8 @@ type Options struct {
 	MetricsAuth bool
 	// Trials play what is tried; nil: nobody may try.
 	Trials dispatch.Trials
+	// Transfers are the conversations under way; nil: none.
+	Transfers dispatch.Transfers
 	// Register hangs more on the API's mux: the console.
 	Register func(*Server)
 }
@@ -70,7 +72,7 @@ func New(t *testing.T, o Options) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.check(s.Store.Close()) })
-	s.Dispatch = dispatch.New(dispatch.Config{Store: s.Store, Runner: s, Speech: anySpeech{}, Hearing: speech.NewHearing(anyHearing{}, ""), Trials: o.Trials})
+	s.Dispatch = dispatch.New(dispatch.Config{Store: s.Store, Runner: s, Speech: anySpeech{}, Hearing: speech.NewHearing(anyHearing{}, ""), Trials: o.Trials, Transfers: o.Transfers})
 	_, err = s.Store.PutTrunk(t.Context(), directory.DefaultAccount, directory.Trunk{Name: "main", Host: "sip.example.com", Username: "u", Password: "trunk-secret"})
 	s.check(err)
 	_, err = s.Store.PutOperator(t.Context(), directory.DefaultAccount, directory.Operator{Extension: "101", Name: "Анна", Password: "Operator-secret-1"})
