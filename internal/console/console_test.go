@@ -237,6 +237,32 @@ func TestEveryTextIsTranslated(t *testing.T) {
 	}
 }
 
+// A support engineer understands the picture of a call without asking anyone:
+// no event is shown by its name in the API.
+func TestEveryEventIsToldInWords(t *testing.T) {
+	source, err := os.ReadFile("../call/event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := regexp.MustCompile(`Type += "([a-z._]+)"`).FindAllSubmatch(source, -1)
+	if len(types) < 30 {
+		t.Fatalf("only %d types of events are found", len(types))
+	}
+	for _, m := range types {
+		e := call.Event{
+			Type: call.Type(m[1]), Leg: "o1", Other: "c1", Role: call.Operator, Direction: call.Inbound, Operator: "101", Number: "+79161234567",
+			Reason: "answered", Queue: "1000", Digits: "1", Action: "menu", Recording: call.RecordingReady, Status: &call.Completed,
+		}
+		english, russian := console.Describe(e, false), console.Describe(e, true)
+		if e.Type != call.Note && (english == russian || strings.Contains(english, string(m[1])) && strings.Contains(string(m[1]), ".")) {
+			t.Errorf("%s is told as %q and %q", e.Type, english, russian)
+		}
+		if strings.Contains(english, "%!") || strings.Contains(russian, "%!") {
+			t.Errorf("%s: %q, %q", e.Type, english, russian)
+		}
+	}
+}
+
 func TestThereIsNoSuchCall(t *testing.T) {
 	s := serve(t)
 	_, cookie := signIn(t, s, s.AdminKey)

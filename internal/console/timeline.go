@@ -48,11 +48,11 @@ func timeline(events []call.Event, l lang) []line {
 
 func kindOf(e call.Event) string {
 	switch e.Type {
-	case call.Answered, call.Joined:
+	case call.Answered, call.Joined, call.TransferDone:
 		return "good"
-	case call.DialFailed, call.NotTranscribed:
+	case call.DialFailed, call.NotTranscribed, call.TransferFailed:
 		return "bad"
-	case call.KeyPressed, call.DigitReceived, call.DigitsSent:
+	case call.KeyPressed, call.DigitReceived, call.DigitsSent, call.TransferStarted, call.TransferReturned, call.Held, call.Resumed:
 		return "key"
 	case call.PromptStarted, call.PromptEnded:
 		return "say"
@@ -70,7 +70,11 @@ func describe(e call.Event, l lang) string {
 	who := first(e.Operator, e.Number)
 	switch e.Type {
 	case call.Created:
-		return fmt.Sprintf(l.text("event.created"), e.Number)
+		return fmt.Sprintf(l.text("event.created."+string(e.Direction)), e.Number)
+	case call.Arrived:
+		return fmt.Sprintf(l.text("event.arrived"), who, e.CallerID)
+	case call.Skipped:
+		return fmt.Sprintf(l.text("event.skipped"), e.Operator)
 	case call.NodeChosen:
 		return fmt.Sprintf(l.text("event.node"), e.Node)
 	case call.CallerIDChosen:
@@ -85,6 +89,9 @@ func describe(e call.Event, l lang) string {
 	case call.Ringing:
 		return l.text("event.ringing")
 	case call.Answered:
+		if e.Role == call.Client && who == "" {
+			return l.text("event.pickedup")
+		}
 		return fmt.Sprintf(l.text("event.answered"), l.role(e.Role), who)
 	case call.DialFailed:
 		return fmt.Sprintf(l.text("event.failed"), l.role(e.Role))
@@ -110,6 +117,24 @@ func describe(e call.Event, l lang) string {
 		return fmt.Sprintf(l.text("event.joined"), e.Leg, e.Other)
 	case call.Parted:
 		return l.text("event.parted")
+	case call.Held:
+		return l.text("event.hold")
+	case call.Resumed:
+		return l.text("event.resumed")
+	case call.TransferStarted:
+		return fmt.Sprintf(l.text("event.transfer.started"), e.Operator, e.Number)
+	case call.TransferDone:
+		return fmt.Sprintf(l.text("event.transfer.done"), who)
+	case call.TransferFailed:
+		return fmt.Sprintf(l.text("event.transfer.failed"), e.Number)
+	case call.TransferReturned:
+		return fmt.Sprintf(l.text("event.transfer.returned"), e.Operator)
+	case call.Merged:
+		return fmt.Sprintf(l.text("event.merged"), who)
+	case call.QueueJoined:
+		return fmt.Sprintf(l.text("event.queue.joined"), e.Queue, fmt.Sprint(e.Position))
+	case call.QueueLeft:
+		return fmt.Sprintf(l.text("event.queue.left"), e.Queue, l.text("queue."+e.Reason))
 	case call.Ended:
 		if e.Status == nil {
 			return l.text("event.over")
@@ -140,7 +165,7 @@ func detail(e call.Event, l lang) string {
 	if e.SIPCode != 0 {
 		add("detail.sip", fmt.Sprint(e.SIPCode))
 	}
-	if e.Type != call.Note && (e.Type != call.PromptEnded || e.Reason != "finished") {
+	if e.Type != call.Note && e.Type != call.QueueLeft && (e.Type != call.PromptEnded || e.Reason != "finished") {
 		add("detail.reason", l.reason(e.Reason))
 	}
 	add("detail.codec", e.Codec)
