@@ -82,10 +82,19 @@ func (s *Store) SetPaused(_ context.Context, account, extension string, paused b
 	}, nil)
 }
 
-// DeleteOperator removes the operator, or says ErrNotFound, or a
-// *ReferencedError.
+// DeleteOperator removes the operator and the notice, which the next one of
+// that extension must not inherit; or says ErrNotFound, or a *ReferencedError.
 func (s *Store) DeleteOperator(_ context.Context, account, extension string) error {
-	return removeUnused(s, operators, account, thing{directory.KindOperator, extension})
+	return remove(s, operators, account, extension, func(ctx context.Context, tx *Tx) error {
+		if err := unused(ctx, tx, account, thing{directory.KindOperator, extension}); err != nil {
+			return err
+		}
+		_, err := removeNotice(ctx, tx, account, extension)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
 }
 
 // table is a table of what an administrator sets: account_id, a name, config.

@@ -189,6 +189,15 @@ func Write(w io.Writer, clip *audio.Clip) error {
 	return err
 }
 
+// WriteALaw writes the clip as mono A-law (G.711): half the size, and what a
+// telephone carries anyway.
+func WriteALaw(w io.Writer, clip *audio.Clip) error {
+	b := make([]byte, 0, 58+len(clip.Samples))
+	b = header(b, tagALaw, 1, clip.Rate, len(clip.Samples))
+	_, err := w.Write(g711.EncodeALaw(b, clip.Samples))
+	return err
+}
+
 // header appends everything before the sound: the RIFF header, the format,
 // for encodings other than PCM the fact chunk, and the data chunk's head.
 func header(b []byte, tag uint16, channels, rate, size int) []byte {

@@ -85,6 +85,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"routes", exerciseRoutes},
 		{"what is named exists and stays", exerciseReferences},
 		{"an operator's pause", exercisePauses},
+		{"operators' notices", exerciseNotices},
 		{"locations", exerciseLocations},
 		{"keys", exerciseKeys},
 		{"callback", exerciseCallback},
