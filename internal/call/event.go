@@ -43,6 +43,9 @@ const (
 	RecordingState   Type = "recording"          // recording (ready, failed, none), duration_s, reason
 	Transcribed      Type = "transcript.ready"   // segments
 	NotTranscribed   Type = "transcript.failed"  // reason
+	NoticePlayed     Type = "notice.played"      // leg, operator, reason (no_answer, busy, unavailable): the caller hears the operator's notice
+	NoticeRecorded   Type = "notice.recorded"    // operator, duration_s
+	NoticeDeleted    Type = "notice.deleted"     // operator
 	Note             Type = "note"               // reason: a decision or a trouble worth telling
 )
 

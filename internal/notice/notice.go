@@ -162,7 +162,9 @@ func (s *Shelf) Delete(ctx context.Context, account, extension string) (deleted 
 
 // Sound is what the notice sounds like; it must not be a text. Its key is for
 // Clip.
-func (s *Shelf) Sound(_ context.Context, n directory.Notice) (*audio.Clip, error) { return s.load(n.File) }
+func (s *Shelf) Sound(_ context.Context, n directory.Notice) (*audio.Clip, error) {
+	return s.load(n.File)
+}
 
 // File opens the sound of a notice that is not a text: a WAV file.
 func (s *Shelf) File(n directory.Notice) (*os.File, error) { return s.folder.Open(n.File) }

@@ -71,7 +71,10 @@ func (s *stage) board() *Switchboard {
 			Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
 			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Features: s.features, Queues: acd.New(s.engine, people{s.plan, s.operators}), Pauses: operators(s.operators), Logger: slog.New(slog.DiscardHandler),
 		},
-		Voice: speech.Voice{Language: "ru"}, Responsible: s, Later: s,
+		Voice: speech.Voice{Language: "ru"}, Responsible: s, Later: s, NoticeRules: s.noticeRules,
+	}
+	if s.notices != nil {
+		b.Notices = s.notices
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/media"
+	"github.com/perezvon/perezvon/internal/media/audio"
 	"github.com/perezvon/perezvon/internal/media/tone"
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/speech"
@@ -244,8 +245,14 @@ func (s *course) say(ctx context.Context, l *line, prompt, text string) error {
 		s.note(prompt + " is not spoken: " + err.Error())
 		return nil
 	}
+	return s.play(ctx, l, prompt, text, clip)
+}
+
+// play lets l hear a clip and returns when it was heard to the end. text is
+// what it says, as far as that is known.
+func (s *course) play(ctx context.Context, l *line, prompt, text string, clip *audio.Clip) error {
 	s.event(call.Event{Type: call.PromptStarted, Leg: l.ID(), Prompt: prompt, Text: text})
-	err = l.Play(ctx, telephony.Prompt{Clip: clip})
+	err := l.Play(ctx, telephony.Prompt{Clip: clip})
 	how := "finished"
 	switch {
 	case errors.Is(err, errLost):

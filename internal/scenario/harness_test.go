@@ -74,6 +74,8 @@ type stage struct {
 
 	speechErr, flushErr, tapeErr error
 	plan                         plan // of calls that come to us
+	notices                      *shelf
+	noticeRules                  NoticeRules
 	knows                        map[string]string
 	later                        []string
 	kept                         []acd.Kept

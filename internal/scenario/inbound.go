@@ -118,24 +118,32 @@ func (a *arrival) responsible(ctx context.Context, r directory.Responsible) erro
 		return nil
 	}
 	a.note("responsible: " + extension + ": " + why)
-	return a.ringOperator(ctx, extension, time.Duration(r.RingS)*time.Second)
+	_, err = a.ringOperator(ctx, extension, time.Duration(r.RingS)*time.Second)
+	return err
 }
 
+// operator rings an operator; who does not reach him hears his notice before
+// the route goes on.
 func (a *arrival) operator(ctx context.Context, o directory.ToOperator) error {
-	return a.ringOperator(ctx, o.Extension, time.Duration(o.RingS)*time.Second)
+	missed, err := a.ringOperator(ctx, o.Extension, time.Duration(o.RingS)*time.Second)
+	if err == nil && missed != "" {
+		_, err = a.notice(ctx, o.Extension, missed)
+	}
+	return err
 }
 
 // ringOperator rings an operator who is free, and lets the caller talk to him.
-func (a *arrival) ringOperator(ctx context.Context, extension string, rings time.Duration) error {
+// missed is one of Missed… if the caller did not reach him.
+func (a *arrival) ringOperator(ctx context.Context, extension string, rings time.Duration) (missed string, err error) {
 	o, err := a.Operators.Operator(ctx, a.account, extension)
 	if err != nil {
 		a.note(fmt.Sprintf("operator %s: %v", extension, err))
-		return nil
+		return "", nil
 	}
 	a.rang = true
 	if why := a.occupied(o); why != "" {
 		a.event(call.Event{Type: call.Skipped, Operator: extension, Reason: why})
-		return nil
+		return missedAs(why), nil
 	}
 	return a.ring(ctx, a.ringing(ctx, o, a.operatorLeg(), a.shown(), rings))
 }
@@ -170,19 +178,21 @@ func (a *arrival) number(ctx context.Context, n directory.ToNumber) error {
 	}
 	a.rang = true
 	d := destination{number: n.Number, trunks: trunks}
-	return a.ring(ctx, []target{outside(call.Operator, a.operatorLeg(), d, "", time.Duration(n.RingS)*time.Second)})
+	_, err = a.ring(ctx, []target{outside(call.Operator, a.operatorLeg(), d, "", time.Duration(n.RingS)*time.Second)})
+	return err
 }
 
-// ring calls, and lets the caller talk to who picks up. nil: nobody did.
-func (a *arrival) ring(ctx context.Context, targets []target) error {
+// ring calls, and lets the caller talk to who picks up. A nil error: nobody did,
+// for the reason missed.
+func (a *arrival) ring(ctx context.Context, targets []target) (missed string, err error) {
 	if err := a.caller.Ringing(ctx); err != nil {
-		return err
+		return "", err
 	}
 	operator, err := a.dialFirst(ctx, targets, a.caller)
 	if err != nil {
-		return context.Cause(ctx)
+		return missedBy(err), context.Cause(ctx)
 	}
-	return a.connect(ctx, operator)
+	return "", a.connect(ctx, operator)
 }
 
 // connect lets the caller talk to an operator until the call is over.

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ func (a *arrival) fromOperator(ctx context.Context) error {
 		a.begin(call.Internal, a.info.Operator, self)
 		a.caller.Refuse(403, "the operator is not known any more")
 		return fmt.Errorf("%w: operator %s: %w", errForbidden, a.info.Operator, err)
+	}
+	if a.dialsNoticeCode() {
+		return a.ownNotice(ctx, by.Extension)
 	}
 	to, err := a.destination(ctx, by, a.info.To)
 	if err == nil && to.number != "" {
@@ -63,6 +67,9 @@ func (a *arrival) callOut(ctx, waiting context.Context, targets []target) error 
 	if err != nil {
 		if cause := context.Cause(waiting); cause != nil {
 			return cause
+		}
+		if heard, left := a.notice(waiting, targets[0].operator, missedBy(err)); heard || left != nil {
+			return cmp.Or(left, err)
 		}
 		return a.unanswered(waiting, err)
 	}

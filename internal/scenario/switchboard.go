@@ -24,6 +24,11 @@ type Switchboard struct {
 	Responsible Responsibles
 	// Later calls clients back who do not want to wait; nil: it is not offered.
 	Later Later
+	// Notices are what operators let those hear who do not reach them; nil:
+	// there are none.
+	Notices Notices
+	// NoticeRules say who may record them, and when they are heard.
+	NoticeRules NoticeRules
 }
 
 // Responsibles finds the operator who talked to a client.
@@ -105,6 +110,16 @@ func (a *arrival) pickUp(ctx context.Context) error {
 	if a.answered {
 		return nil
 	}
+	if err := a.answer(ctx); err != nil {
+		return err
+	}
+	a.startRecording(false)
+	a.caller.Record(a.track(a.caller.ID(), a.caller.role))
+	return nil
+}
+
+// answer is pickUp of a call that is not recorded.
+func (a *arrival) answer(ctx context.Context) error {
 	if err := a.caller.Answer(ctx); err != nil {
 		return err
 	}
@@ -113,8 +128,6 @@ func (a *arrival) pickUp(ctx context.Context) error {
 		Type: call.Answered, Leg: a.caller.ID(), Role: a.caller.role, Operator: a.caller.operator,
 		Codec: a.caller.Info().Codec.Name(), SIPCallID: a.info.CallID, ElapsedMS: time.Since(a.at).Milliseconds(),
 	})
-	a.startRecording(false)
-	a.caller.Record(a.track(a.caller.ID(), a.caller.role))
 	return nil
 }
 

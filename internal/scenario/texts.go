@@ -25,6 +25,9 @@ const (
 	promptWillCall     = "will_call"
 	promptRefusal      = "refusal"
 	promptPlace        = "queue_position"
+	promptNotice       = "notice"
+	promptNoticeMenu   = "notice_menu"
+	promptBeep         = "beep"
 )
 
 // instructions says what the keys do before the client is called. Only keys

@@ -273,17 +273,24 @@ func (e *Engine) Recorded() []Recorded {
 	return list
 }
 
-func (e *Engine) recorded(legID string, t media.Track) {
+// recorded notes that a leg is recorded on another track. over is what was
+// before, if anything, and ended when the leg did, if it has.
+func (e *Engine) recorded(legID string, t media.Track) (over Recorded, ended time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if l := e.legLocked(legID); l != nil {
+		ended = l.ended
+	}
 	for i := range e.tracks {
 		if r := &e.tracks[i]; r.Leg == legID && r.To < 0 {
 			r.To = e.since()
+			over = *r
 		}
 	}
 	if t != nil {
 		e.tracks = append(e.tracks, Recorded{Leg: legID, Track: t, From: e.since(), To: -1})
 	}
+	return over, ended
 }
 
 // leg is the newest of that name that is on the phone, nil if there is none.

@@ -27,6 +27,7 @@ type leg struct {
 	// it is answered.
 	unanswered *Phone
 	keep       bool // the keys are not passed on
+	speaks     bool
 	// playing ends the sound that is heard; nil in silence.
 	playing func(cause error)
 	// listener hears what the phone says, nil: nobody.
@@ -59,7 +60,7 @@ func (e *Engine) Incoming(info telephony.Info, p Phone) telephony.Leg {
 	}
 	info.Inbound, info.CallID = true, "scripted-"+id
 	l := e.newLeg(id, info)
-	l.unanswered = &Phone{keys: p.keys, acts: p.acts}
+	l.unanswered = &Phone{keys: p.keys, acts: p.acts, speaks: p.speaks}
 	l.start(Phone{hangs: p.hangs, hangsUp: p.hangsUp})
 	return l
 }
@@ -77,6 +78,7 @@ func (e *Engine) newLeg(id string, info telephony.Info) *leg {
 func (l *leg) start(p Phone) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.speaks = l.speaks || p.speaks
 	for _, k := range p.keys {
 		l.timers = append(l.timers, time.AfterFunc(k.after, func() {
 			for i := range len(k.keys) {
@@ -195,7 +197,6 @@ func (l *leg) KeepKeys(keep bool) {
 }
 
 // Record implements telephony.Leg.
-func (l *leg) Record(t media.Track) { l.engine.recorded(l.id, t) }
 
 // Listen implements telephony.Leg.
 func (l *leg) Listen(li media.Listener) error {

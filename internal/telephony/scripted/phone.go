@@ -27,6 +27,7 @@ type Phone struct {
 	keys    []press
 	acts    []act
 	says    []talk
+	speaks  bool
 }
 
 // act is something the phone does by a key of its own.
@@ -99,6 +100,13 @@ func (p Phone) HangsUp(after time.Duration) Phone {
 // the answer.
 func (p Phone) Presses(after time.Duration, keys string) Phone {
 	p.keys = append(slices.Clip(p.keys), press{after, keys})
+	return p
+}
+
+// Speaks lets the phone send sound all the time: a tone of 440 Hz in A-law.
+// What nobody records is not there.
+func (p Phone) Speaks() Phone {
+	p.speaks = true
 	return p
 }
 
