@@ -19,6 +19,7 @@ import (
 type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Demo    demoCmd    `cmd:"" help:"Show a real callback between two phones on this machine."`
+	Notice  noticeCmd  `cmd:"" help:"What callers hear who do not reach an operator: on, off, text or delete, for many at once."`
 	Phone   phoneCmd   `cmd:"" help:"A small softphone: register, call, answer, speak, press keys, record."`
 	Bench   benchCmd   `cmd:"" help:"Measure a server from outside."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -36,6 +37,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	k.BindTo(ctx, (*context.Context)(nil))
+	k.Bind(&c)
 	if err := k.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "perezvon:", err)
 		stop()

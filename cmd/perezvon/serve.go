@@ -27,6 +27,7 @@ import (
 	"github.com/perezvon/perezvon/internal/jobs"
 	"github.com/perezvon/perezvon/internal/media/stream"
 	"github.com/perezvon/perezvon/internal/metrics"
+	"github.com/perezvon/perezvon/internal/notice"
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/speech"
@@ -79,7 +80,17 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), library)}
+	voice := speech.Voice{Language: "ru"}
+	rules, err := c.noticeRules(ctx, library, voice)
+	if err != nil {
+		return err
+	}
+	notices, err := notice.Open(filepath.Join(c.Data, "notices"), db, library, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, notices.Close()) }()
+	archive := tapes{recording.NewArchive(filepath.Join(c.Data, "recordings"), sounds{library, notices})}
 	archive.DropConsultations = !c.RecordConsultations
 	queues := acd.New(phones, db)
 	services := scenario.Services{
@@ -91,7 +102,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	board := &scenario.Switchboard{Services: services, Voice: speech.Voice{Language: "ru"}, Responsible: db}
+	board := &scenario.Switchboard{Services: services, Voice: voice, Responsible: db, Notices: notices, NoticeRules: rules}
 	calls = dispatch.New(dispatch.Config{
 		Store:  db,
 		Runner: &scenario.Callbacks{Services: services},
@@ -118,7 +129,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	watch := metrics.New(versionName(), calls.Live, func() metrics.Packets { return metrics.Packets(ports.Totals()) })
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, calls, phones, queues, feed, archive.Archive, signer, backends{hooks, later}, watch, log)
+	api, err := c.api(ctx, db, calls, phones, queues, feed, archive.Archive, notices, signer, backends{hooks, later}, watch, log)
 	if err != nil {
 		return err
 	}
@@ -138,6 +149,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	pass := feed.Open(lasting)
 	running.Go(func() error { pass(); return nil })
 	running.Go(func() error { archive.Watch(lasting); return nil })
+	running.Go(func() error { notices.Watch(lasting); return nil })
 	if err := later.Start(lasting); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -215,7 +227,7 @@ func (c *serveCmd) engine(db *store.Store, take func(context.Context, telephony.
 }
 
 func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine, queues *acd.Hall,
-	feed *httpapi.Feed, archive *recording.Archive, signer *access.Signer, told backends, watch *metrics.Metrics, log *slog.Logger,
+	feed *httpapi.Feed, archive *recording.Archive, notices *notice.Shelf, signer *access.Signer, told backends, watch *metrics.Metrics, log *slog.Logger,
 ) (*httpapi.API, error) {
 	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
 	if err != nil {
@@ -233,7 +245,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 	}
 	api := httpapi.New(httpapi.Config{
 		Store: db, Calls: calls, Phones: phoneStates{phones}, Queues: queues, Feed: feed, Door: door,
-		Recordings: archive.Folder, Region: c.Region, PublicURL: c.URL(), Backends: told,
+		Recordings: archive.Folder, Notices: notices, Region: c.Region, PublicURL: c.URL(), Backends: told,
 		Ready:   func() error { return errors.Join(calls.Ready(), db.Healthy()) },
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,
 		Version: versionName(), Logger: log,

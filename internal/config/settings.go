@@ -94,6 +94,23 @@ type Settings struct {
 	// passed him on.
 	TransferReturn bool `yaml:"transfer_return" name:"transfer-return" default:"true" help:"Give a client whom the colleague did not take back to the operator."`
 
+	// NoticeCode is what operators dial to record what callers hear who do not
+	// reach them: * or # and up to nine keys; empty is off. docs/notices.md.
+	NoticeCode string `yaml:"notice_code" name:"notice-code" default:"*600" placeholder:"KEYS" help:"Code by which operators record their notices."`
+	// NoticeAllow are masks of the extensions that may (directory.Mask). Default:
+	// all.
+	NoticeAllow []string `yaml:"notice_allow" name:"notice-allow" placeholder:"_1XX,…" help:"Masks of the extensions that may record a notice; all unless given."`
+	// NoticeMax is how long a recording may be, 1s to 5m.
+	NoticeMax time.Duration `yaml:"notice_max" name:"notice-max" default:"60s" placeholder:"TIME" help:"Longest notice that is recorded by phone."`
+	// NoticeNoAnswer, NoticeBusy and NoticeUnavailable: a notice is heard when
+	// the operator does not answer, is busy, or has no phone registered.
+	NoticeNoAnswer    bool `yaml:"notice_no_answer" name:"notice-no-answer" default:"true" help:"Callers hear the notice of an operator who does not answer."`
+	NoticeBusy        bool `yaml:"notice_busy" name:"notice-busy" default:"true" help:"Callers hear the notice of an operator who is busy."`
+	NoticeUnavailable bool `yaml:"notice_unavailable" name:"notice-unavailable" default:"true" help:"Callers hear the notice of an operator without a registered phone."`
+	// NoticeTemplate is said for operators who have no notice: a text, or
+	// NoticeShipped for the server's own words. Default: nothing is said.
+	NoticeTemplate string `yaml:"notice_template" name:"notice-template" placeholder:"TEXT|default" help:"What is said for operators without a notice; default: the server's own words; nothing unless given."`
+
 	// Recognizer is what understands speech, for voice_control and transcribe:
 	// RecognizerVosk, RecognizerOpenAI, RecognizerYandex; none by default.
 	Recognizer string `yaml:"recognizer" name:"recognizer" enum:",vosk,openai,yandex" default:"" placeholder:"vosk|openai|yandex" help:"What understands speech: vosk, openai (or a server that speaks as it does) or yandex; off unless given."`
@@ -124,6 +141,9 @@ type Settings struct {
 	// LogFormat is text for people or json for collectors.
 	LogFormat string `yaml:"log_format" name:"log-format" default:"text" enum:"text,json" placeholder:"FORMAT" help:"text or json."`
 }
+
+// NoticeShipped as Settings.NoticeTemplate are the server's own words.
+const NoticeShipped = "default"
 
 // The values of Settings.Engine.
 const (

@@ -10,11 +10,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/perezvon/perezvon/internal/directory"
 )
 
 var (
 	twoLetters = regexp.MustCompile(`^[A-Z]{2}$`)
 	keys       = regexp.MustCompile(`^[0-9*#]{1,5}$`)
+	// A code with * or # before it is no extension and no number.
+	serviceCode = regexp.MustCompile(`^[*#][0-9*#]{1,9}$`)
 )
 
 // Validate tells everything that is wrong with the settings, joined; each
@@ -62,6 +66,7 @@ func (s *Settings) Validate() error {
 		wrong("drain", "%s: must be 0 to 24h", d)
 	}
 	s.validateTransfers(wrong)
+	s.validateNotices(wrong)
 	if !twoLetters.MatchString(s.Region) {
 		wrong("region", "%q: must be the two capital letters of a country (ISO 3166-1), like RU", s.Region)
 	}
@@ -103,6 +108,20 @@ func (s *Settings) validateTransfers(wrong func(flag, format string, args ...any
 		if t.d < t.least || t.d > t.most {
 			wrong(t.flag, "%s: must be %s to %s", t.d, t.least, t.most)
 		}
+	}
+}
+
+func (s *Settings) validateNotices(wrong func(flag, format string, args ...any)) {
+	if s.NoticeCode != "" && !serviceCode.MatchString(s.NoticeCode) {
+		wrong("notice-code", "%q: must be * or # and one to nine of 0-9, * and #", s.NoticeCode)
+	}
+	for _, mask := range s.NoticeAllow {
+		if _, err := directory.ParseMask(mask); err != nil {
+			wrong("notice-allow", "%q: %w", mask, err)
+		}
+	}
+	if d := s.NoticeMax; d < time.Second || d > 5*time.Minute {
+		wrong("notice-max", "%s: must be 1s to 5m", d)
 	}
 }
 

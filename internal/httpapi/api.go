@@ -19,6 +19,7 @@ import (
 	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
+	"github.com/perezvon/perezvon/internal/notice"
 	"github.com/perezvon/perezvon/internal/numbering"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/store"
@@ -131,6 +132,8 @@ type Config struct {
 	// Recordings is the folder of a call's recording: recording.wav and
 	// peaks.json are there once it is ready.
 	Recordings func(callID string) string
+	// Notices are operators'.
+	Notices *notice.Shelf
 	// Region is whose customs numbers in queries follow (ISO 3166-1).
 	Region string
 	// PublicURL is what links start with, without a slash at the end.
@@ -173,6 +176,7 @@ func New(c Config) *API {
 	a.recordings()
 	a.trunks()
 	a.operators()
+	a.notices()
 	a.widgets()
 	a.queues()
 	a.routes()
@@ -211,6 +215,7 @@ func (a *API) document() huma.Config {
 		{Name: "events", Description: "Everything live."},
 		{Name: "trunks", Description: "SIP routes to carriers and PBXes."},
 		{Name: "operators", Description: "People with an extension, whose phones register here."},
+		{Name: "notices", Description: "What callers hear who do not reach an operator. Operators record theirs by phone (`*600`)."},
 		{Name: "widgets", Description: "The instruments that requests come through. What a packet leaves out is taken from the widget that it names, and what the widget leaves out from the server's defaults; the packet's `false` and 0 win, an empty text does not."},
 		{Name: "queues", Description: "Where callers wait until an operator is free."},
 		{Name: "routes", Description: "What is done with inbound calls: of the routes that match a call, the most specific one is taken, and its steps are done one after the other until one of them takes the call. What a queue or a route names must exist, and cannot be removed while it is named (409)."},

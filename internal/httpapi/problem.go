@@ -15,6 +15,7 @@ import (
 	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/invalid"
+	"github.com/perezvon/perezvon/internal/notice"
 	"github.com/perezvon/perezvon/internal/store"
 )
 
@@ -32,6 +33,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 	var fields invalid.Error
 	var status huma.StatusError
 	var referenced *store.ReferencedError
+	var unsupported *notice.UnsupportedError
 	switch {
 	case errors.As(err, &status):
 		return err
@@ -39,6 +41,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return invalidBody(fields)
 	case errors.As(err, &referenced):
 		return huma.Error409Conflict(referenced.Error() + ": take it out there first")
+	case errors.As(err, &unsupported):
+		return huma.Error415UnsupportedMediaType(unsupported.Error())
 	case errors.Is(err, store.ErrNotFound):
 		return huma.Error404NotFound("there is no such thing, or it is not yours")
 	case errors.Is(err, dispatch.ErrDraining):
@@ -83,13 +87,13 @@ func invalidBody(fields invalid.Error) error {
 // plain and its field is no secret, and the limit of a body is the one that is
 // documented. (A transformer of huma's, whose own answers repeat what was sent
 // and count the limit as the first size that is too large.)
-func mend(_ huma.Context, _ string, v any) (any, error) {
+func mend(hctx huma.Context, _ string, v any) (any, error) {
 	model, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
 	}
 	if model.Status == http.StatusRequestEntityTooLarge {
-		model.Detail = fmt.Sprintf("the body is larger than %d bytes", maxBody)
+		model.Detail = fmt.Sprintf("the body is larger than %d bytes", hctx.Operation().MaxBodyBytes-1)
 	}
 	for _, d := range model.Errors {
 		if d == nil {

@@ -102,7 +102,7 @@ func TestTheOperatorRecordsHisNoticeByTheServiceCode(t *testing.T) {
 			try(t, func(t *testing.T, s *stage) {
 				s.withNotices()
 				delete(s.notices.notices, "101")
-				out := s.arrive(t, fromOperator("*600"), tt.phone.Speaks())
+				out := s.arrive(t, fromOperator("*600"), tt.phone.Hums())
 				if out.Status != call.Announced {
 					t.Errorf("%v\n%s", out.Status, s.timeline())
 				}
@@ -188,7 +188,7 @@ func TestTheNoticeIsThatOfTheAuthenticatedPhone(t *testing.T) {
 	for _, claim := range []string{"102", "../102", `102"; rm -rf /`, "１０２", "102 103", ""} {
 		try(t, func(t *testing.T, s *stage) {
 			s.withNotices()
-			s.arrive(t, telephony.Info{From: claim, FromName: claim, To: "*600", Operator: "103"}, scripted.Phone{}.Speaks().Presses(time.Second, "1").Presses(6*time.Second, "#"))
+			s.arrive(t, telephony.Info{From: claim, FromName: claim, To: "*600", Operator: "103"}, scripted.Phone{}.Hums().Presses(time.Second, "1").Presses(6*time.Second, "#"))
 			if _, there := s.notices.notices["103"]; !there || len(s.notices.notices) != 3 {
 				t.Errorf("%q: %v", claim, s.notices.notices)
 			}
@@ -431,7 +431,7 @@ func TestARecordingThatCannotBeStoredIsToldSo(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.withNotices()
 		s.notices.err = errors.New("the disk is full")
-		out := s.arrive(t, fromOperator("*600"), scripted.Phone{}.Speaks().Presses(time.Second, "1").Presses(6*time.Second, "#"))
+		out := s.arrive(t, fromOperator("*600"), scripted.Phone{}.Hums().Presses(time.Second, "1").Presses(6*time.Second, "#"))
 		if out.Status != call.Announced {
 			t.Errorf("%v", out.Status)
 		}

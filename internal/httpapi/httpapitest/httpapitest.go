@@ -25,6 +25,7 @@ import (
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/media/wav"
 	"github.com/perezvon/perezvon/internal/metrics"
+	"github.com/perezvon/perezvon/internal/notice"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/store"
@@ -95,7 +96,7 @@ func New(t *testing.T, o Options) *Server {
 	s.URL = "http://" + l.Addr().String()
 	s.API = httpapi.New(httpapi.Config{
 		Store: s.Store, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
-		Recordings: s.recording, Region: "RU", PublicURL: s.URL, Backends: told, Ready: s.ready,
+		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Ready: s.ready,
 		Metrics: m.Handler(), MetricsAuth: o.MetricsAuth, Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if o.Register != nil {
@@ -134,6 +135,13 @@ func (s *Server) Run(ctx context.Context, a scenario.Attempt) call.Status {
 
 func (s *Server) recording(callID string) string {
 	return filepath.Join(s.data, "recordings", callID)
+}
+
+func (s *Server) notices() *notice.Shelf {
+	shelf, err := notice.Open(filepath.Join(s.data, "notices"), s.Store, anySpeech{}, slog.New(slog.NewTextHandler(s.t.Output(), nil)))
+	s.check(err)
+	s.t.Cleanup(func() { s.check(shelf.Close()) })
+	return shelf
 }
 
 func (s *Server) ready() error {
@@ -351,10 +359,18 @@ type anyHearing struct{ speech.Recognizer }
 
 func (anyHearing) Check(string) error { return nil }
 
-// anySpeech can speak everything.
+// Unspeakable is a text that nothing here can speak.
+const Unspeakable = "[unspeakable]"
+
+// anySpeech can speak everything but Unspeakable.
 type anySpeech struct{}
 
-func (anySpeech) Check(context.Context, speech.Voice, string) error { return nil }
+func (anySpeech) Check(_ context.Context, v speech.Voice, text string) error {
+	if text == Unspeakable {
+		return &speech.UnavailableError{Text: text, Voice: v, Hint: "install something"}
+	}
+	return nil
+}
 
 // Length implements dispatch.Speech.
 func (anySpeech) Length(context.Context, speech.Voice, string) (time.Duration, bool) {

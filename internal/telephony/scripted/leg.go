@@ -27,7 +27,7 @@ type leg struct {
 	// it is answered.
 	unanswered *Phone
 	keep       bool // the keys are not passed on
-	speaks     bool
+	hums       bool
 	// playing ends the sound that is heard; nil in silence.
 	playing func(cause error)
 	// listener hears what the phone says, nil: nobody.
@@ -60,7 +60,7 @@ func (e *Engine) Incoming(info telephony.Info, p Phone) telephony.Leg {
 	}
 	info.Inbound, info.CallID = true, "scripted-"+id
 	l := e.newLeg(id, info)
-	l.unanswered = &Phone{keys: p.keys, acts: p.acts, speaks: p.speaks}
+	l.unanswered = &Phone{keys: p.keys, acts: p.acts, hums: p.hums}
 	l.start(Phone{hangs: p.hangs, hangsUp: p.hangsUp})
 	return l
 }
@@ -78,7 +78,7 @@ func (e *Engine) newLeg(id string, info telephony.Info) *leg {
 func (l *leg) start(p Phone) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.speaks = l.speaks || p.speaks
+	l.hums = l.hums || p.hums
 	for _, k := range p.keys {
 		l.timers = append(l.timers, time.AfterFunc(k.after, func() {
 			for i := range len(k.keys) {

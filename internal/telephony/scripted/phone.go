@@ -27,7 +27,7 @@ type Phone struct {
 	keys    []press
 	acts    []act
 	says    []talk
-	speaks  bool
+	hums    bool
 }
 
 // act is something the phone does by a key of its own.
@@ -103,10 +103,10 @@ func (p Phone) Presses(after time.Duration, keys string) Phone {
 	return p
 }
 
-// Speaks lets the phone send sound all the time: a tone of 440 Hz in A-law.
+// Hums lets the phone send sound all the time: a tone of 440 Hz in A-law.
 // What nobody records is not there.
-func (p Phone) Speaks() Phone {
-	p.speaks = true
+func (p Phone) Hums() Phone {
+	p.hums = true
 	return p
 }
 

@@ -11,14 +11,14 @@ import (
 // packet is how much sound is sent at a time.
 const packet = 20 * time.Millisecond
 
-// Record implements telephony.Leg. What a phone said that Speaks is handed over
+// Record implements telephony.Leg. What a phone said that Hums is handed over
 // when its recording ends, as if each packet had come at its time.
 func (l *leg) Record(t media.Track) {
 	l.mu.Lock()
-	speaks := l.speaks
+	hums := l.hums
 	l.mu.Unlock()
 	r, ended := l.engine.recorded(l.id, t)
-	if speaks && r.Track != nil {
+	if hums && r.Track != nil {
 		if l.ctx.Err() != nil {
 			r.To = ended
 		}
