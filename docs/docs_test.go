@@ -15,6 +15,7 @@ import (
 	"github.com/perezvon/perezvon/internal/config"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dryrun"
+	"github.com/perezvon/perezvon/internal/scenario"
 )
 
 func page(t *testing.T, name string) string {
@@ -112,6 +113,17 @@ func TestQueuesListsEverySettingAndStrategy(t *testing.T) {
 		rows = append(rows, "`"+strategy+"` |")
 	}
 	needs(t, "queues.md", rows...)
+}
+
+func TestNoticesListsEveryEventAndReason(t *testing.T) {
+	rows := []string{}
+	for _, e := range []call.Type{call.NoticePlayed, call.NoticeRecorded, call.NoticeDeleted} {
+		rows = append(rows, fmt.Sprintf("`%s` |", e))
+	}
+	for _, why := range scenario.Missed() {
+		rows = append(rows, fmt.Sprintf("`%s` |", why))
+	}
+	needs(t, "notices.md", rows...)
 }
 
 func TestWidgetsListsEveryFieldOfATrial(t *testing.T) {

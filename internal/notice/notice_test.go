@@ -20,6 +20,7 @@ import (
 	"github.com/perezvon/perezvon/internal/invalid"
 	"github.com/perezvon/perezvon/internal/media/audio"
 	"github.com/perezvon/perezvon/internal/media/dtmf"
+	"github.com/perezvon/perezvon/internal/media/resample"
 	"github.com/perezvon/perezvon/internal/media/tone"
 	"github.com/perezvon/perezvon/internal/media/wav"
 	"github.com/perezvon/perezvon/internal/speech"
@@ -125,15 +126,8 @@ func TestTheToneOfTheKeyThatEndedItIsCutOff(t *testing.T) {
 	for _, rate := range []int{8000, 16000} {
 		s, _ := shelf(t)
 		clip := said(440, 0, 2*time.Second, 0, rate)
-		key := &audio.Clip{Rate: 8000, Samples: dtmf.Generate('5', 60*time.Millisecond)}
-		tail := key.Samples
-		if rate == 16000 { // each sample twice is good enough for two low tones
-			tail = nil
-			for _, x := range key.Samples {
-				tail = append(tail, x, x)
-			}
-		}
-		clip.Samples = append(clip.Samples, tail...)
+		key := dtmf.Generate('5', 60*time.Millisecond)
+		clip.Samples = append(clip.Samples, resample.Convert(key, dtmf.Rate, rate)...)
 		n, _, err := s.Record(t.Context(), mine, "101", clip)
 		must(t, err)
 		kept, err := s.Sound(t.Context(), n)

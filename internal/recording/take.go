@@ -71,19 +71,19 @@ func (t *Take) Clip() *audio.Clip {
 		clip.Rate = max(clip.Rate, c.SampleRate())
 	}
 	decoders := make(map[media.Codec]codec.Decoder)
-	for i, n := 0, 0; i < len(t.codecs); i += n {
-		c := t.codecs[i]
-		for n = 1; i+n < len(t.codecs) && t.codecs[i+n] == c; {
-			n++
+	for i := 0; i < len(t.codecs); {
+		c, begin := t.codecs[i], i
+		for i < len(t.codecs) && t.codecs[i] == c {
+			i++
 		}
 		if c == media.NoCodec {
-			clip.Samples = append(clip.Samples, make([]int16, n*clip.Rate/media.ClockRate)...)
+			clip.Samples = append(clip.Samples, make([]int16, (i-begin)*clip.Rate/media.ClockRate)...)
 			continue
 		}
 		if decoders[c] == nil {
 			decoders[c] = codec.NewDecoder(c)
 		}
-		samples := decoders[c].Decode(nil, t.payload[i:i+n])
+		samples := decoders[c].Decode(nil, t.payload[begin:i])
 		if c.SampleRate() != clip.Rate {
 			samples = resample.Convert(samples, c.SampleRate(), clip.Rate)
 		}
