@@ -66,7 +66,7 @@ func (s *stage) GiveUpPlace(_ context.Context, k acd.Kept) error {
 }
 
 func (s *stage) board() *Switchboard {
-	return &Switchboard{
+	b := &Switchboard{
 		Services: Services{
 			Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
 			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Features: s.features, Queues: acd.New(s.engine, people{s.plan, s.operators}), Pauses: operators(s.operators), Logger: slog.New(slog.DiscardHandler),
@@ -76,6 +76,7 @@ func (s *stage) board() *Switchboard {
 	if s.notices != nil {
 		b.Notices = s.notices
 	}
+	return b
 }
 
 // arrive lets a call come and carries it out.
