@@ -135,6 +135,12 @@ func describe(e call.Event, l lang) string {
 		return fmt.Sprintf(l.text("event.queue.joined"), e.Queue, fmt.Sprint(e.Position))
 	case call.QueueLeft:
 		return fmt.Sprintf(l.text("event.queue.left"), e.Queue, l.text("queue."+e.Reason))
+	case call.NoticePlayed:
+		return fmt.Sprintf(l.text("event.notice.played"), e.Operator)
+	case call.NoticeRecorded:
+		return fmt.Sprintf(l.text("event.notice.recorded"), e.Operator)
+	case call.NoticeDeleted:
+		return fmt.Sprintf(l.text("event.notice.deleted"), e.Operator)
 	case call.Ended:
 		if e.Status == nil {
 			return l.text("event.over")
