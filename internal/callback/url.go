@@ -68,3 +68,15 @@ func private(ip netip.Addr) bool {
 	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() ||
 		slices.ContainsFunc(inside, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
+
+// CheckURL applies the rules of a packet's addresses to another address that
+// is to be told things: http or https, no password in it, not plainly inside
+// the server's own network unless allow lists that. What is wrong is an
+// invalid.Error that names path.
+func CheckURL(path, address string, allow ...netip.Prefix) error {
+	c := check{allow: allow}
+	if c.url(path, address); address == "" {
+		c.bad.Add(path, "is needed")
+	}
+	return c.bad.Err()
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+	"unicode/utf8"
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
@@ -33,7 +34,9 @@ type Delivery struct {
 	Lane
 	ID string // call.NewID; the receiver knows a repetition by it
 	// Seq is the place in the lane: that of the event that caused it.
-	Seq  int64
+	Seq int64
+	// Copy is 0, or counts how often the same was stored anew to be told again.
+	Copy int
 	URL  string
 	Body []byte // JSON
 	// State is one of the Delivery… constants.
@@ -52,26 +55,28 @@ type Delivery struct {
 type DeliveryFilter struct {
 	CallID string
 	State  string // one of the Delivery… constants
+	Kind   string
+	Target string // the address, without its query
 }
 
-const deliveryColumns = `id, account_id, call_id, kind, seq, url, body, state, tries, last_status, last_error,
+const deliveryColumns = `id, account_id, call_id, kind, seq, copy, url, body, state, tries, last_status, last_error,
 	next_try_at, created_at, delivered_at`
 
 const insertDeliverySQL = `
-	INSERT INTO deliveries (id, account_id, call_id, kind, seq, url, body, state, next_try_at, created_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8, $8)`
+	INSERT INTO deliveries (id, account_id, call_id, kind, seq, copy, url, body, state, next_try_at, created_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', $9, $9)`
 
 // AddDelivery stores something to be told, in the transaction of its cause.
-// ID, Lane, Seq, URL, Body and CreatedAt count.
+// ID, Lane, Seq, Copy, URL, Body and CreatedAt count.
 func (t *Tx) AddDelivery(ctx context.Context, d Delivery) error {
-	return t.run(ctx, insertDeliverySQL, d.ID, d.Account, d.CallID, d.Kind, d.Seq, text(d.URL), string(d.Body), d.CreatedAt.UnixMilli())
+	return t.run(ctx, insertDeliverySQL, d.ID, d.Account, d.CallID, d.Kind, d.Seq, d.Copy, text(d.URL), string(d.Body), d.CreatedAt.UnixMilli())
 }
 
 // NextDelivery is the oldest in the lane that waits, whether it is due or not,
 // or ErrNotFound.
 func (s *Store) NextDelivery(ctx context.Context, l Lane) (Delivery, error) {
 	return oneDelivery(s.queryDeliveries(ctx, s.reader, `
-		WHERE call_id = $1 AND kind = $2 AND state = 'waiting' ORDER BY seq LIMIT 1`, l.CallID, l.Kind))
+		WHERE call_id = $1 AND kind = $2 AND state = 'waiting' ORDER BY seq, copy LIMIT 1`, l.CallID, l.Kind))
 }
 
 // LaneClosed tells that the receiver wants nothing more of the lane: it has
@@ -115,7 +120,7 @@ func (s *Store) LeaveLane(l Lane, leave func(context.Context, *Tx) error, later 
 		}
 		var next int64
 		err := tx.QueryRowContext(ctx, `
-			SELECT next_try_at FROM deliveries WHERE call_id = $1 AND kind = $2 AND state = 'waiting' ORDER BY seq LIMIT 1`,
+			SELECT next_try_at FROM deliveries WHERE call_id = $1 AND kind = $2 AND state = 'waiting' ORDER BY seq, copy LIMIT 1`,
 			l.CallID, l.Kind).Scan(&next)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
@@ -202,11 +207,23 @@ func (s *Store) Deliveries(ctx context.Context, account string, p Page, f Delive
 			w.and("state <> 'delivered'") // the index of what is open
 		}
 	}
+	if f.Kind != "" {
+		w.and("kind = ?", text(f.Kind))
+	}
+	if f.Target != "" {
+		target := text(f.Target)
+		w.and("(url = ? OR substr(url, 1, ?) = ?)", target, utf8.RuneCountInString(target)+1, target+"?")
+	}
 	return pageOf(w, p, "created_at",
 		func(condition string, args ...any) ([]Delivery, error) {
 			return s.queryDeliveries(ctx, s.reader, condition, args...)
 		},
 		func(d Delivery) (time.Time, string) { return d.CreatedAt, d.ID })
+}
+
+// Delivery is one of the account's deliveries, or ErrNotFound.
+func (s *Store) Delivery(ctx context.Context, account, id string) (Delivery, error) {
+	return oneDelivery(s.queryDeliveries(ctx, s.reader, `WHERE account_id = $1 AND id = $2`, account, text(id)))
 }
 
 func (s *Store) queryDeliveries(ctx context.Context, db querier, condition string, args ...any) ([]Delivery, error) {
@@ -233,7 +250,7 @@ func scanDelivery(rows *sql.Rows) (Delivery, error) {
 		created         int64
 		next, delivered sql.NullInt64
 	)
-	err := rows.Scan(&d.ID, &d.Account, &d.CallID, &d.Kind, &d.Seq, &d.URL, &body, &d.State, &d.Tries, &d.LastStatus, &d.LastError,
+	err := rows.Scan(&d.ID, &d.Account, &d.CallID, &d.Kind, &d.Seq, &d.Copy, &d.URL, &body, &d.State, &d.Tries, &d.LastStatus, &d.LastError,
 		&next, &created, &delivered)
 	d.Body, d.CreatedAt = []byte(body), fromMS(created)
 	d.NextTryAt, d.DeliveredAt = fromNullMS(next), fromNullMS(delivered)

@@ -127,7 +127,7 @@ func exerciseFirstEvent(t *testing.T, s *store.Store) {
 func exerciseSecrets(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	secrets := func() (list []string) {
-		all, err := s.WebhookSecrets(ctx, Mine)
+		all, err := s.WebhookSecrets(ctx, Mine, "")
 		fails(t, err, nil)
 		for i, w := range all {
 			list = append(list, w.Secret)
@@ -140,12 +140,12 @@ func exerciseSecrets(t *testing.T, s *store.Store) {
 	fails(t, s.FirstWebhookSecret(ctx, Mine, "a"), nil)
 	fails(t, s.FirstWebhookSecret(ctx, Mine, "b"), nil)
 	same(t, []string{"a"}, secrets(), nil)
-	fails(t, s.AddWebhookSecret(ctx, Mine, "c", time.Hour), nil)
+	fails(t, s.AddWebhookSecret(ctx, Mine, "", "c", time.Hour), nil)
 	same(t, []string{"c", "a"}, secrets(), nil)
-	fails(t, s.AddWebhookSecret(ctx, Mine, "d", time.Hour), nil)
+	fails(t, s.AddWebhookSecret(ctx, Mine, "", "d", time.Hour), nil)
 	same(t, []string{"d", "c"}, secrets(), nil)
-	fails(t, s.AddWebhookSecret(ctx, Mine, "e", 0), nil)
+	fails(t, s.AddWebhookSecret(ctx, Mine, "", "e", 0), nil)
 	same(t, []string{"e"}, secrets(), nil)
-	theirs, err := s.WebhookSecrets(ctx, Theirs)
+	theirs, err := s.WebhookSecrets(ctx, Theirs, "")
 	same(t, nil, theirs, err)
 }
