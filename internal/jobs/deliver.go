@@ -155,3 +155,9 @@ func (s *Service) RetryDelivery(ctx context.Context, account, id string) (store.
 		return s.queue.hastenTx(ctx, tx, DeliverLane{l})
 	})
 }
+
+// Deliver asks, in the transaction that adds to a lane, for what is in it to be
+// sent. (store.Asked.)
+func (s *Service) Deliver(ctx context.Context, tx *store.Tx, l store.Lane) error {
+	return s.queue.insertTx(ctx, tx, DeliverLane{l})
+}

@@ -1,9 +1,7 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -17,21 +15,22 @@ type targets struct{ log, events, status string }
 // Follow stores, in the event's own transaction, what the event gives to tell,
 // and says in which lanes.
 func (s *Service) Follow(ctx context.Context, tx *store.Tx, c call.Call, e call.Event) ([]store.Lane, error) {
-	t, err := s.targets(ctx, tx, c)
-	if err != nil || t == (targets{}) {
+	lanes, err := s.followSubscriptions(ctx, tx, c, e)
+	if err != nil {
 		return nil, err
 	}
-	var lanes []store.Lane
+	t, err := s.targets(ctx, tx, c)
+	if err != nil || t == (targets{}) {
+		return lanes, err
+	}
 	tell := func(kind, url string, message any) error {
-		var body bytes.Buffer
-		encoder := json.NewEncoder(&body)
-		encoder.SetEscapeHTML(false) // people read these too
-		if err := encoder.Encode(message); err != nil {
+		body, err := encode(message)
+		if err != nil {
 			return err
 		}
 		lane := store.Lane{Account: c.Account, CallID: c.ID, Kind: kind}
 		lanes = append(lanes, lane)
-		return tx.AddDelivery(ctx, store.Delivery{Lane: lane, ID: call.NewID(), Seq: e.Seq, URL: url, Body: bytes.TrimSuffix(body.Bytes(), []byte("\n")), CreatedAt: time.Now()})
+		return tx.AddDelivery(ctx, store.Delivery{Lane: lane, ID: call.NewID(), Seq: e.Seq, URL: url, Body: body, CreatedAt: time.Now()})
 	}
 	if t.log != "" && e.Type == call.Created {
 		if err := tell(KindLog, t.log, s.log(c)); err != nil {

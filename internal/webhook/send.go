@@ -48,11 +48,12 @@ func (s *Service) Send(ctx context.Context, lane store.Lane) (wait time.Duration
 	if wait := time.Until(d.NextTryAt); wait > 0 {
 		return wait, true, nil
 	}
-	switch closed, err := s.config.Store.LaneClosed(ctx, lane, http.StatusGone); {
+	subscription, gone, err := s.recipient(ctx, &d)
+	switch {
 	case err != nil:
 		return 0, false, err
-	case closed:
-		d.State, d.NextTryAt, d.LastError = store.DeliveryDead, time.Time{}, "not sent: the receiver has answered 410 before"
+	case gone != "":
+		d.State, d.NextTryAt, d.LastError = store.DeliveryDead, time.Time{}, gone
 		return 0, true, s.config.Store.SettleDelivery(ctx, d, true)
 	}
 	leave, wait := s.hosts.enter(hostOf(d.URL))
@@ -67,7 +68,10 @@ func (s *Service) Send(ctx context.Context, lane store.Lane) (wait time.Duration
 		return 0, true, a.ours
 	}
 	wholeLane := s.judge(&d, a)
-	return max(0, time.Until(d.NextTryAt)), true, s.config.Store.SettleDelivery(ctx, d, wholeLane)
+	if err = s.config.Store.SettleDelivery(ctx, d, wholeLane); err == nil && subscription != nil {
+		err = s.fares(ctx, subscription, a)
+	}
+	return max(0, time.Until(d.NextTryAt)), true, err
 }
 
 // answer is what came of a request.
@@ -77,6 +81,17 @@ type answer struct {
 	after  time.Duration
 	asked  bool  // after is the receiver's Retry-After
 	ours   error // the request could not be made; the receiver has no part in it
+}
+
+func (a answer) succeeded() bool { return a.status >= 200 && a.status < 300 }
+
+// refusedBody: the same body would be refused for ever.
+func (a answer) refusedBody() bool {
+	switch a.status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
 }
 
 // judge writes into the delivery what follows from the answer. wholeLane: what
@@ -94,13 +109,12 @@ func (s *Service) judge(d *store.Delivery, a answer) (wholeLane bool) {
 	d.LastStatus, d.LastError, d.NextTryAt = a.status, a.reason, time.Time{}
 	log := s.config.Logger.With("call", d.CallID, "kind", d.Kind, "host", hostOf(d.URL), "tries", d.Tries)
 	switch {
-	case a.status >= 200 && a.status < 300:
+	case a.succeeded():
 		d.State, d.DeliveredAt = store.DeliveryDone, now
 		return false
 	case a.status == http.StatusGone:
 		wholeLane = true
-	case a.status == http.StatusBadRequest, a.status == http.StatusRequestEntityTooLarge,
-		a.status == http.StatusUnsupportedMediaType, a.status == http.StatusUnprocessableEntity:
+	case a.refusedBody():
 	case d.Tries <= len(pauses):
 		pause := pauses[d.Tries-1]
 		pause += time.Duration(jitter * (2*rand.Float64() - 1) * float64(pause))
@@ -136,7 +150,7 @@ func (s *Service) post(ctx context.Context, d store.Delivery) answer {
 	// The status has come; a body that breaks off changes nothing.
 	text, _ := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	a := answer{status: res.StatusCode}
-	if a.status >= 200 && a.status < 300 {
+	if a.succeeded() {
 		return a
 	}
 	a.reason = fmt.Sprintf("%d %s", a.status, http.StatusText(a.status))

@@ -47,12 +47,12 @@ func Sign(secret, id string, at time.Time, body []byte) (string, error) {
 // sign puts the three headers of Standard Webhooks on a request, with a
 // signature by every secret that is valid now.
 func (s *Service) sign(ctx context.Context, h http.Header, d store.Delivery) error {
-	secrets, err := s.config.Store.WebhookSecrets(ctx, d.Account)
+	secrets, err := s.config.Store.WebhookSecrets(ctx, d.Account, SubscriptionOf(d.Kind))
 	if err != nil {
 		return err
 	}
 	if len(secrets) == 0 {
-		return fmt.Errorf("account %s has no webhook secret", d.Account)
+		return fmt.Errorf("account %s has no webhook secret for %s", d.Account, d.Kind)
 	}
 	at := time.Now()
 	list := make([]string, len(secrets))
@@ -72,15 +72,15 @@ func (s *Service) EnsureSecret(ctx context.Context, account string) error {
 	return s.config.Store.FirstWebhookSecret(ctx, account, NewSecret())
 }
 
-// Secrets are the secrets that sign now: the one in use, then the one it
+// Secrets are the secrets that sign now what packets' addresses get: the one in use, then the one it
 // replaced, until that ends.
 func (s *Service) Secrets(ctx context.Context, account string) ([]store.WebhookSecret, error) {
-	return s.config.Store.WebhookSecrets(ctx, account)
+	return s.config.Store.WebhookSecrets(ctx, account, "")
 }
 
 // RotateSecret puts a new secret into use; the old one signs too for Overlap.
 func (s *Service) RotateSecret(ctx context.Context, account string) ([]store.WebhookSecret, error) {
-	if err := s.config.Store.AddWebhookSecret(ctx, account, NewSecret(), Overlap); err != nil {
+	if err := s.config.Store.AddWebhookSecret(ctx, account, "", NewSecret(), Overlap); err != nil {
 		return nil, err
 	}
 	return s.Secrets(ctx, account)

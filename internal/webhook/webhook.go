@@ -1,11 +1,13 @@
 // Package webhook tells backends what happens on their calls (specification
 // 1-callback §1, §2.10): log_url gets the log's address as soon as the call
 // exists, events_url every event, status_url the result and later the transcript.
+// Subscriptions get the events of all calls of their account (specification
+// 2-transfers-and-crm).
 //
 // What is to be told is stored in the transaction of the event that causes it
 // and sent later, so it outlives the process, and a receiver that is slow or
 // dead delays nothing but its own deliveries. The deliveries of one call and
-// kind are a lane: they arrive in order, each at least once and always with
+// kind, a subscription being a kind, are a lane: they arrive in order, each at least once and always with
 // the same id. They are signed as Standard Webhooks says
 // (https://www.standardwebhooks.com), and never reach a private network that
 // the administrator has not listed.
@@ -17,6 +19,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/store"
@@ -43,6 +46,9 @@ type Config struct {
 	// RecordingURL is a link to a call's recording that needs no key until it
 	// expires.
 	RecordingURL func(callID string, expires time.Time) string
+	// Allow are the private networks that subscriptions' addresses may be in.
+	// Default: none.
+	Allow []netip.Prefix
 	// UserAgent names the sender. Default "Perezvon".
 	UserAgent string
 	Logger    *slog.Logger // default: none
@@ -54,6 +60,8 @@ type Service struct {
 	config Config
 	hosts  hosts
 	known  map[string]targets // by live call; Follow's own
+
+	subscriptions subscriptions
 }
 
 // New makes a service.
