@@ -24,10 +24,20 @@ func (b backends) RetryDelivery(ctx context.Context, account, id string) (store.
 	return b.jobs.RetryDelivery(ctx, account, id)
 }
 
+// ReplayDelivery implements httpapi.Backends.
+func (b backends) ReplayDelivery(ctx context.Context, account, id string) (store.Delivery, error) {
+	return b.Replay(ctx, account, id, b.jobs.Deliver)
+}
+
+// ReplaySpan implements httpapi.Backends.
+func (b backends) ReplaySpan(ctx context.Context, account, id string, span webhook.Span) (n int, next string, err error) {
+	return b.Service.ReplaySpan(ctx, account, id, span, b.jobs.Deliver)
+}
+
 // webhooks tell backends of calls, with links to this server.
 func (c *serveCmd) webhooks(ctx context.Context, db *store.Store, signer *access.Signer, log *slog.Logger) (*webhook.Service, error) {
 	w := webhook.New(webhook.Config{
-		Store: db, Client: webhook.NewClient(c.OutboundAllow), UserAgent: "Perezvon/" + versionName(), Logger: log,
+		Store: db, Client: webhook.NewClient(c.OutboundAllow), Allow: c.OutboundAllow, UserAgent: "Perezvon/" + versionName(), Logger: log,
 		LogURL: func(call string) string { return c.URL() + "/calls/" + call },
 		RecordingURL: func(call string, expires time.Time) string {
 			return c.URL() + "/api/v1/calls/" + call + "/recording?" + signer.Link(call, expires)

@@ -138,7 +138,7 @@ type Config struct {
 	Region string
 	// PublicURL is what links start with, without a slash at the end.
 	PublicURL string
-	// Backends is what is told to the addresses that packets name.
+	// Backends is what is told to the addresses that packets name, and to webhooks.
 	Backends Backends
 	// Ready is nil while the server can take calls, otherwise why it cannot.
 	Ready func() error
@@ -183,6 +183,7 @@ func New(c Config) *API {
 	a.try()
 	a.locations()
 	a.deliveries()
+	a.webhooks()
 	a.health()
 	a.docs()
 	return a
@@ -220,7 +221,8 @@ func (a *API) document() huma.Config {
 		{Name: "queues", Description: "Where callers wait until an operator is free."},
 		{Name: "routes", Description: "What is done with inbound calls: of the routes that match a call, the most specific one is taken, and its steps are done one after the other until one of them takes the call. What a queue or a route names must exist, and cannot be removed while it is named (409)."},
 		{Name: "caller id", Description: "Which number either end of a callback is shown, by location. A location that ships is changed by a PUT of what is to differ, under its id; DELETE puts it back."},
-		{Name: "deliveries", Description: "What the backends named in packets are told."},
+		{Name: "deliveries", Description: "What the backends named in packets, and webhooks, are told."},
+		{Name: "webhooks", Description: "Subscriptions to the events of all calls: signed POSTs, in order, tried again for a day and a half."},
 		{Name: "server", Description: "Its health."},
 	}
 	return c

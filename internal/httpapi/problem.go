@@ -39,6 +39,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return err
 	case errors.As(err, &fields):
 		return invalidBody(fields)
+	case webhookProblem(err) != nil:
+		return webhookProblem(err)
 	case errors.As(err, &referenced):
 		return huma.Error409Conflict(referenced.Error() + ": take it out there first")
 	case errors.As(err, &unsupported):

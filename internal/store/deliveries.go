@@ -51,6 +51,15 @@ type Delivery struct {
 	DeliveredAt time.Time // zero unless State is delivered
 }
 
+// Type is what the body tells: its field type; empty if it has none.
+func (d Delivery) Type() string {
+	var body struct{ Type string }
+	if json.Unmarshal(d.Body, &body) != nil {
+		return ""
+	}
+	return body.Type
+}
+
 // DeliveryFilter narrows the list of deliveries. A zero field does not.
 type DeliveryFilter struct {
 	CallID string

@@ -79,3 +79,8 @@ func New(c Config) *Service {
 func (s *Service) Deliveries(ctx context.Context, account string, p store.Page, f store.DeliveryFilter) ([]store.Delivery, string, error) {
 	return s.config.Store.Deliveries(ctx, account, p, f)
 }
+
+// Delivery is one of them: store.Store.Delivery.
+func (s *Service) Delivery(ctx context.Context, account, id string) (store.Delivery, error) {
+	return s.config.Store.Delivery(ctx, account, id)
+}

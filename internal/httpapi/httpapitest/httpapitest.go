@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -59,6 +60,8 @@ type Options struct {
 	Trials dispatch.Trials
 	// Transfers are the conversations under way; nil: none.
 	Transfers dispatch.Transfers
+	// OutboundAllow are the private networks that webhooks may reach.
+	OutboundAllow []netip.Prefix
 	// Register hangs more on the API's mux: the console.
 	Register func(*Server)
 }
@@ -84,7 +87,7 @@ func New(t *testing.T, o Options) *Server {
 	s.check(err)
 	s.Door = &access.Door{Guard: access.NewGuard(access.LookupIn(s.Store)), Signer: signer}
 
-	told := backends{webhook.New(webhook.Config{Store: s.Store, LogURL: s.link, RecordingURL: func(id string, _ time.Time) string { return s.link(id) }}), s.Store}
+	told := backends{webhook.New(webhook.Config{Store: s.Store, Client: webhook.NewClient(o.OutboundAllow), Allow: o.OutboundAllow, LogURL: s.link, RecordingURL: func(id string, _ time.Time) string { return s.link(id) }}), s.Store}
 	s.check(told.EnsureSecret(t.Context(), directory.DefaultAccount))
 	s.Store.Journal().OnEvent(told.follow)
 
@@ -351,7 +354,19 @@ func (b backends) follow(ctx context.Context, tx *store.Tx, c call.Call, e call.
 
 // RetryDelivery implements httpapi.Backends.
 func (b backends) RetryDelivery(ctx context.Context, account, id string) (store.Delivery, error) {
-	return b.store.RetryDelivery(ctx, account, id, func(context.Context, *store.Tx, store.Lane) error { return nil })
+	return b.store.RetryDelivery(ctx, account, id, asked)
+}
+
+func asked(context.Context, *store.Tx, store.Lane) error { return nil }
+
+// ReplayDelivery implements httpapi.Backends.
+func (b backends) ReplayDelivery(ctx context.Context, account, id string) (store.Delivery, error) {
+	return b.Replay(ctx, account, id, asked)
+}
+
+// ReplaySpan implements httpapi.Backends.
+func (b backends) ReplaySpan(ctx context.Context, account, id string, span webhook.Span) (n int, next string, err error) {
+	return b.Service.ReplaySpan(ctx, account, id, span, asked)
 }
 
 // anyHearing could understand everything, if it were asked.
