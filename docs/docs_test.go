@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -65,6 +66,24 @@ func TestCallbackListsEveryFieldStatusAndEvent(t *testing.T) {
 		rows = append(rows, fmt.Sprintf("`%s` |", e))
 	}
 	needs(t, "callback.md", rows...)
+}
+
+// Each event has an example that could be one.
+func TestWebhooksHasAnExampleOfEachEventAndEveryField(t *testing.T) {
+	needs(t, "webhooks.md", fields(reflect.TypeFor[directory.Webhook]())...)
+	text := page(t, "webhooks.md")
+	for _, typ := range call.Types() {
+		row := regexp.MustCompile(`(?m)^\| ` + "`" + regexp.QuoteMeta(string(typ)) + "` \\| `(\\{.*\\})` \\|$").FindStringSubmatch(text)
+		if row == nil {
+			t.Errorf("webhooks.md lacks an example of %s", typ)
+			continue
+		}
+		d := json.NewDecoder(strings.NewReader(row[1]))
+		d.DisallowUnknownFields()
+		if err := d.Decode(new(call.Event)); err != nil {
+			t.Errorf("the example of %s: %v", typ, err)
+		}
+	}
 }
 
 func TestTransfersListsItsEvents(t *testing.T) {

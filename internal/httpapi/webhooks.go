@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -161,6 +162,24 @@ func (a *API) webhooks() {
 		return nil, a.done(ctx, hooks.Unsubscribe(ctx, account(ctx), in.ID))
 	})
 	a.webhookDeeds()
+	a.documentNotice()
+}
+
+// documentNotice tells in the document what webhooks get.
+func (a *API) documentNotice() {
+	document := a.api.OpenAPI()
+	body := document.Components.Schemas.Schema(reflect.TypeFor[webhook.Notice](), true, "Notice")
+	// A reference cannot be null.
+	status := document.Components.Schemas.Map()["NoticeCall"].Properties["status"]
+	*status = huma.Schema{
+		Description: status.Description, OneOf: []*huma.Schema{{Ref: status.Ref}, {Type: "null"}},
+	}
+	document.Webhooks = map[string]*huma.PathItem{"event": {Post: &huma.Operation{
+		OperationID: "webhook-event", Tags: []string{"webhooks"}, Summary: "What a webhook gets: an event, and the call as it was right after it",
+		Description: "Signed by the rules of Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature.",
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: body}}},
+		Responses:   map[string]*huma.Response{"2XX": {Description: "Taken. Anything else is tried again, apart from 410 (no more, ever) and 400, 413, 415, 422 (not this one)"}},
+	}}}
 }
 
 // webhookDeeds are the doors that do something with a webhook.
