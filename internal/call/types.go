@@ -30,12 +30,17 @@ func Types() []Type {
 		TransferStarted,
 		TransferDone,
 		TransferFailed,
+		QueueJoined,
+		QueueLeft,
 		TransferReturned,
 		Merged,
 		Ended,
 		RecordingState,
 		Transcribed,
 		NotTranscribed,
+		NoticePlayed,
+		NoticeRecorded,
+		NoticeDeleted,
 		Note,
 	}
 }
