@@ -89,7 +89,13 @@ func Start(ctx context.Context, c Config) (*Phone, error) {
 // Call dials a number at the server and waits for the answer; the error is a
 // *telephony.DialError.
 func (p *Phone) Call(ctx context.Context, number string) (telephony.Leg, error) {
-	return p.engine.Dial(ctx, telephony.Dial{Leg: "phone", Trunk: route, Number: number})
+	return p.CallAs(ctx, "", number)
+}
+
+// CallAs is Call that shows a number of its own, as a carrier passes on his
+// caller's; empty: the phone's.
+func (p *Phone) CallAs(ctx context.Context, from, number string) (telephony.Leg, error) {
+	return p.engine.Dial(ctx, telephony.Dial{Leg: "phone", Trunk: route, Number: number, CallerID: from})
 }
 
 // WaitRegistered waits until the server has accepted the registration. Where it
