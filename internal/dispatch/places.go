@@ -81,8 +81,8 @@ func (s *Service) await(ctx context.Context, k acd.Kept) (done bool) {
 	defer cancel()
 	why := errors.New("the members who were rung for him hung up")
 	for range mostReturns {
-		called, err := s.returnTo(ctx, k)
-		if called {
+		used, err := s.returnTo(ctx, k)
+		if used {
 			return true
 		}
 		if errors.Is(err, ErrPlaceExpired) || errors.Is(err, store.ErrNotFound) {
@@ -103,9 +103,9 @@ func (s *Service) await(ctx context.Context, k acd.Kept) (done bool) {
 // ErrPlaceExpired tells that the client's turn did not come within acd.KeptFor.
 var ErrPlaceExpired = errors.New("the place in the queue was kept too long")
 
-// returnTo waits for the client's turn and makes the call. called tells that the
-// client's phone was called.
-func (s *Service) returnTo(ctx context.Context, k acd.Kept) (called bool, err error) {
+// returnTo waits for the client's turn and makes the call. used tells that his
+// place is used up.
+func (s *Service) returnTo(ctx context.Context, k acd.Kept) (used bool, err error) {
 	r, err := s.config.Board.Await(ctx, k)
 	if err != nil {
 		return false, err
@@ -118,5 +118,5 @@ func (s *Service) returnTo(ctx context.Context, k acd.Kept) (called bool, err er
 	}
 	s.config.Logger.Info("call to a client who has kept his place", "call", callID, "queue", k.Queue, "asked_in", k.CallID)
 	s.perform(a, k.Account, callID, func(ctx context.Context) call.Status { return r.Run(ctx, callID) })
-	return r.Called(), nil
+	return r.Used(), nil
 }

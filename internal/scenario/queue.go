@@ -137,8 +137,11 @@ func (s *course) enter(ctx context.Context, client *line, from caller, q directo
 	w.place, err = s.Queues.Join(ctx, q, acd.Caller{
 		Account: s.account, Call: s.callID, Number: from.number, Name: from.name, Priority: priority,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, acd.ErrFull), errors.Is(err, acd.ErrEmpty):
 		s.event(call.Event{Type: call.QueueLeft, Leg: client.ID(), Queue: q.Name, Reason: string(howLeft(err))})
+		return nil, err
+	case err != nil: // he has gone: he was never in it
 		return nil, err
 	}
 	s.event(call.Event{Type: call.QueueJoined, Leg: client.ID(), Queue: q.Name, Position: w.place.Position()})

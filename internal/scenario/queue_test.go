@@ -295,7 +295,12 @@ func (s *stage) comeBack(t *testing.T, b *Switchboard, since time.Time) (*Return
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := Outcome{Status: r.Run(context.Background(), "call")}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if s.end != nil {
+		defer time.AfterFunc(s.endAfter, func() { cancel(s.end) }).Stop()
+	}
+	out := Outcome{Status: r.Run(ctx, "call")}
 	s.over = time.Since(s.began)
 	synctest.Wait()
 	s.sound(t, out)
@@ -308,8 +313,8 @@ func TestWhoKeptHisPlaceIsCalledOnceAMemberHasAnswered(t *testing.T) {
 		s.engine.Phone("101", scripted.RingsOn())
 		s.engine.Phone(clientNumber, scripted.Answers(4*time.Second).HangsUp(20*time.Second))
 		r, out := s.comeBack(t, s.board(), s.began.Add(-time.Minute))
-		if out.Status != call.Completed || !r.Called() || len(s.kept) > 0 {
-			t.Errorf("%v, %v, kept %v", out, r.Called(), s.kept)
+		if out.Status != call.Completed || !r.Used() || len(s.kept) > 0 {
+			t.Errorf("%v, %v, kept %v", out, r.Used(), s.kept)
 		}
 		s.has(t,
 			"0s call.created "+clientNumber,
@@ -332,10 +337,37 @@ func TestAMemberWhoHangsUpBeforeTheClientIsCalledLeavesHimHisPlace(t *testing.T)
 		s.queue(nil)
 		s.engine.Phone("101", scripted.Answers(2*time.Second).HangsUp(time.Second))
 		r, _ := s.comeBack(t, s.board(), s.began)
-		if r.Called() || len(s.kept) != 1 {
-			t.Errorf("called %v, kept %v", r.Called(), s.kept)
+		if r.Used() || len(s.kept) != 1 {
+			t.Errorf("called %v, kept %v", r.Used(), s.kept)
 		}
 		s.hasNot(t, "c1")
+	})
+}
+
+func TestACallToWhoKeptHisPlaceIsEndedFromOutside(t *testing.T) {
+	for cause, tt := range map[error]struct {
+		status call.Status
+		used   bool
+	}{ErrCancelled: {call.Cancelled, true}, ErrStopped: {call.Interrupted, false}} {
+		try(t, func(t *testing.T, s *stage) {
+			s.queue(nil)
+			s.end, s.endAfter = cause, time.Second
+			r, out := s.comeBack(t, s.board(), s.began)
+			if out.Status != tt.status || r.Used() != tt.used || (len(s.kept) == 0) != tt.used {
+				t.Errorf("%v, used %v, kept %v", out, r.Used(), s.kept)
+			}
+		})
+	}
+}
+
+func TestNobodyIsRungForAClientWhoCannotBeCalled(t *testing.T) {
+	try(t, func(t *testing.T, s *stage) {
+		s.queue(nil)
+		s.plan.trunks = nil
+		_, err := s.board().Await(context.Background(), acd.Kept{Account: directory.DefaultAccount, Queue: "1000", Client: clientNumber})
+		if !errors.Is(err, errNoTrunks) || len(s.engine.Dials()) > 0 {
+			t.Errorf("%v, %v", err, s.engine.Dials())
+		}
 	})
 }
 

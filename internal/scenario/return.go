@@ -20,15 +20,17 @@ type Return struct {
 	board *Switchboard
 	kept  acd.Kept
 	queue directory.Queue
+	to    destination
 	place *acd.Place
 	turn  *acd.Turn
-	// called tells that the client's place is used up.
-	called bool
+	// used tells that the client's place is used up.
+	used bool
 }
 
 // Await takes the client's place in the queue again and waits until it is his
 // turn and a member is free. Run or Leave must be called on what it returns. The
-// error is ctx's cause, or that of a queue that cannot be read (any more).
+// error is ctx's cause, or why he cannot be called: the queue cannot be read (any
+// more), no trunk is set.
 func (b *Switchboard) Await(ctx context.Context, k acd.Kept) (*Return, error) {
 	if b.Queues == nil {
 		return nil, errNoQueue
@@ -37,7 +39,11 @@ func (b *Switchboard) Await(ctx context.Context, k acd.Kept) (*Return, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Return{board: b, kept: k, queue: q}
+	trunks, err := b.newCourse("", k.Account, b.Voice).trunks(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &Return{board: b, kept: k, queue: q, to: destination{number: k.Client, trunks: trunks}}
 	r.place, err = b.Queues.Join(ctx, q, acd.Caller{
 		Account: k.Account, Number: k.Client, Name: k.Name, Priority: k.Priority, Since: k.Since, Away: true,
 	})
@@ -54,15 +60,31 @@ func (b *Switchboard) Await(ctx context.Context, k acd.Kept) (*Return, error) {
 // Leave gives the turn back.
 func (r *Return) Leave() { r.place.Leave(acd.Stopped) }
 
-// Called tells, when Run is over, that the client was called, whatever came of
-// it: his place is used up. Else he may be awaited again.
-func (r *Return) Called() bool { return r.called }
+// Used tells, when Run is over, that the client's place is used up: he was
+// called, whatever came of it, or the call was cancelled through the API. Else he
+// may be awaited again.
+func (r *Return) Used() bool { return r.used }
 
 // Run carries the call out, as Switchboard.Run does.
 func (r *Return) Run(ctx context.Context, callID string) call.Status {
 	defer r.Leave()
 	c := r.board.newCourse(callID, r.kept.Account, r.board.Voice)
-	return c.perform(ctx, func(ctx context.Context) error { return r.run(ctx, c) }).Status
+	return c.perform(ctx, func(ctx context.Context) error {
+		err := r.run(ctx, c)
+		if !r.used && errors.Is(context.Cause(ctx), ErrCancelled) {
+			err = errors.Join(err, r.useUp(context.WithoutCancel(ctx)))
+		}
+		return err
+	}).Status
+}
+
+// useUp removes the client's place.
+func (r *Return) useUp(ctx context.Context) error {
+	if err := r.board.Later.GiveUpPlace(ctx, r.kept); err != nil {
+		return fmt.Errorf("%w: the place is not given up: %w", errNotStored, err)
+	}
+	r.used = true
+	return nil
 }
 
 func (r *Return) run(ctx context.Context, c *course) error {
@@ -117,16 +139,10 @@ func (r *Return) client(ctx context.Context, c *course, operator *line) (*line, 
 	if err := c.say(waiting, operator, promptConnecting, c.words(prompts.Connecting)); err != nil {
 		return nil, err
 	}
-	trunks, err := c.trunks(waiting, nil)
-	if err != nil {
+	if err := r.useUp(waiting); err != nil {
 		return nil, err
 	}
-	if err := r.board.Later.GiveUpPlace(waiting, r.kept); err != nil {
-		return nil, fmt.Errorf("%w: the place is not given up: %w", errNotStored, err)
-	}
-	r.called = true
-	d := destination{number: r.kept.Client, trunks: trunks}
-	client, err := c.dialFirst(waiting, []target{outside(call.Client, "c1", d, "", outsideRings)}, operator)
+	client, err := c.dialFirst(waiting, []target{outside(call.Client, "c1", r.to, "", outsideRings)}, operator)
 	if cause := context.Cause(waiting); cause != nil {
 		if client != nil {
 			c.hangUp(client)
