@@ -3,6 +3,8 @@ package e2e
 import (
 	"bytes"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/media/tone"
+	"github.com/perezvon/perezvon/internal/media/wav"
 	"github.com/perezvon/perezvon/internal/serverproc"
 	"github.com/perezvon/perezvon/internal/softphone"
 	"github.com/perezvon/perezvon/internal/telephony"
@@ -141,4 +144,72 @@ func TestHostileOperatorNumbersPassNoDoor(t *testing.T) {
 	if err != nil || len(entries) != 0 {
 		t.Errorf("%v %v", entries, err)
 	}
+}
+
+// Killed while notices are replaced as fast as it goes: what was acknowledged
+// is there, whole, and at most one file is nobody's.
+func TestKilledWhileANoticeIsReplaced(t *testing.T) {
+	t.Parallel()
+	srv := start(t, serverproc.Options{Data: filepath.Join(t.TempDir(), "data")})
+	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/101", packet{}, nil))
+	const kinds = 5
+	freq := func(n int) float64 { return 400 + 100*float64(n%kinds) }
+	sounds := make([][]byte, kinds)
+	for n := range sounds {
+		var file bytes.Buffer
+		must(t, wav.Write(&file, tone.Sine(freq(n), 10*time.Second, 16000, 8000)))
+		sounds[n] = file.Bytes()
+	}
+	enough, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 0; ; n++ {
+			status, _, err := srv.notices("PUT", "", sounds[n%kinds])
+			if err != nil || status != http.StatusOK {
+				stopped <- n // the first that was not acknowledged
+				return
+			}
+			if n == 7 {
+				close(enough)
+			}
+		}
+	}()
+	select {
+	case <-enough:
+	case n := <-stopped:
+		t.Fatalf("the notice %d was not taken", n)
+	}
+	must(t, srv.Kill())
+	lost := <-stopped
+
+	srv = startAgain(t, srv)
+	status, file, err := srv.notices("GET", "/audio", nil)
+	must(t, err)
+	clip, err := wav.Read(bytes.NewReader(file))
+	if err != nil || status != http.StatusOK || clip.Duration() < 9900*time.Millisecond {
+		t.Fatalf("%d %v %+v", status, err, clip)
+	}
+	acknowledged, under := tone.Strength(clip.Samples, clip.Rate, freq(lost-1)), tone.Strength(clip.Samples, clip.Rate, freq(lost))
+	if max(acknowledged, under) < 0.9 {
+		t.Errorf("it is neither the last that was acknowledged (%.2f) nor the one under way (%.2f)", acknowledged, under)
+	}
+	if entries, err := os.ReadDir(filepath.Join(srv.Data, "notices")); err != nil || len(entries) > 2 {
+		t.Errorf("%v %v", entries, err)
+	}
+}
+
+// notices asks for the notice of 101; a body is a WAV file.
+func (s *server) notices(method, what string, body []byte) (status int, answer []byte, err error) {
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.API.Base+"/api/v1/operators/101/notice"+what, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.API.Key)
+	req.Header.Set("Content-Type", "audio/wav")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err = io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
 }
