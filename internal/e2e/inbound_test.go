@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -98,9 +100,18 @@ func TestAClientCallsIn(t *testing.T) {
 
 	leg, err := client.Call(limit(t), "+74951112233")
 	must(t, err)
-	if err := says(clientTone, 0).Talk(limit(t), leg); err == nil {
+	ear, err := softphone.NewRecorder()
+	must(t, err)
+	talking := says(clientTone, 0)
+	talking.Record = ear
+	if err := talking.Talk(limit(t), leg); err == nil {
 		t.Error("the client was not hung up when the operator was")
 	}
+	heard := filepath.Join(t.TempDir(), "heard.wav")
+	must(t, ear.Save(limit(t), heard))
+	sound, err := os.ReadFile(heard)
+	must(t, err)
+	readStereo(t, sound).left.has(t, managerTone, time.Second, 2*time.Second)
 	id := srv.only(call.Inbound)
 	events := srv.expect(id, call.Completed)
 	srv.until(id, func(e call.Event) bool { return e.Recording == call.RecordingReady })

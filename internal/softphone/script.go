@@ -58,9 +58,6 @@ func (s Script) Receive(ctx context.Context, leg telephony.Leg) error {
 		leg.Hangup(s.Refuse)
 		return nil
 	}
-	if s.Record != nil {
-		leg.Record(s.Record)
-	}
 	if err := leg.Answer(ctx); err != nil {
 		return err
 	}
@@ -71,6 +68,9 @@ func (s Script) Receive(ctx context.Context, leg telephony.Leg) error {
 // where the script says so. It returns nil when the script came to its end and
 // the *telephony.HangupError when the far end was first.
 func (s Script) Talk(ctx context.Context, leg telephony.Leg) error {
+	if s.Record != nil {
+		leg.Record(s.Record)
+	}
 	ctx, cancel := withLeg(ctx, leg)
 	defer cancel()
 	if s.HangupAfter > 0 {
