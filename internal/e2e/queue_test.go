@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -95,4 +96,34 @@ func TestClientsWaitInAQueueAndOneIsCalledBackInHisTurn(t *testing.T) {
 	joined := find(t, events, call.Joined, "").At.Sub(zero)
 	rec.left.has(t, clientTone, joined+200*time.Millisecond, joined+1500*time.Millisecond)
 	rec.right.has(t, managerTone, joined+200*time.Millisecond, joined+1500*time.Millisecond)
+}
+
+// Killed with kill -9 while a client's place in a queue is kept: the next process
+// calls him when a member is there, once.
+func TestAPlaceInAQueueOutlivesKill9(t *testing.T) {
+	t.Parallel()
+	const client = "+79160000003"
+	srv := start(t, serverproc.Options{Data: filepath.Join(t.TempDir(), "data")})
+	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/101", packet{"password": phonePassword}, nil))
+	city := srv.carrier("city", says(clientTone, sips))
+	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/queues/1000", packet{
+		"members": []string{"101"}, "join_empty": true, "callback_offer": packet{"key": "5"},
+	}, nil))
+	srv.route(packet{"queue": "1000"})
+	leg, err := city.CallAs(limit(t), client, "+74951112233")
+	must(t, err)
+	asks := softphone.Script{StayOn: true, Keys: []softphone.Key{{After: time.Second, Digits: "5"}, {After: 2 * time.Second, Digits: "5"}}}
+	_ = asks.Talk(limit(t), leg)
+	srv.expect(srv.of(call.Inbound, client), call.CallbackRequested)
+	must(t, srv.Kill())
+
+	srv = startAgain(t, srv)
+	srv.operator("101", says(managerTone, 0), nil)
+	back := srv.of(call.Outbound, client)
+	srv.expect(back, call.Completed)
+	var live acd.Live
+	must(t, srv.API.Do(limit(t), "GET", "/api/v1/queues/1000/live", nil, &live))
+	if len(live.Waiting) > 0 {
+		t.Errorf("%+v", live.Waiting)
+	}
 }
