@@ -1,5 +1,6 @@
 // Package console is the server's web page for people: the latest calls, and a
-// call with its picture, its timeline as it grows, and a player. In English and
+// call with its picture, its timeline as it grows, and a player; webhooks and what
+// backends are told. In English and
 // Russian. It works from what the API gives anybody; the whole console comes
 // later.
 package console
@@ -22,6 +23,8 @@ type Store interface {
 	Calls(ctx context.Context, account string, page store.Page, filter store.CallFilter) ([]call.Call, string, error)
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
 	Transcript(ctx context.Context, account, callID string) ([]call.Segment, error)
+	Webhooks(ctx context.Context, account string) ([]store.Webhook, error)
+	Deliveries(ctx context.Context, account string, page store.Page, filter store.DeliveryFilter) ([]store.Delivery, string, error)
 }
 
 // Config is what a console is made of; all fields are needed.
@@ -56,6 +59,7 @@ func Register(mux *http.ServeMux, c Config) {
 	}
 	page("GET /{$}", con.list)
 	page("GET /calls/{id}", con.call)
+	page("GET "+deliveriesPath, con.deliveries)
 	page("GET /login", con.loginForm)
 	page("POST /login", con.login)
 	page("POST /logout", con.logout)

@@ -218,7 +218,7 @@ func TestEveryTextIsTranslated(t *testing.T) {
 		}
 	}
 	used := regexp.MustCompile(`\{\{t "([^"]+)"\}\}|\bt "([^"]+)"|text\("([a-z.]+[a-z])"`)
-	for _, name := range []string{"pages/frame.html", "pages/list.html", "pages/call.html", "pages/login.html", "pages/error.html", "timeline.go", "stages.go", "login.go", "calls.go", "pages.go"} {
+	for _, name := range []string{"pages/frame.html", "pages/list.html", "pages/call.html", "pages/login.html", "pages/error.html", "pages/deliveries.html", "timeline.go", "stages.go", "login.go", "calls.go", "pages.go"} {
 		source, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

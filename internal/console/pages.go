@@ -28,7 +28,7 @@ func parsePages() map[lang]*pages {
 	all := make(map[lang]*pages)
 	for _, l := range langs {
 		p := &pages{make(map[string]*template.Template)}
-		for _, name := range []string{"list", "call", "login", "error"} {
+		for _, name := range []string{"list", "call", "deliveries", "login", "error"} {
 			// The files are part of the program: a broken one is found by any test.
 			p.byName[name] = template.Must(template.New("frame.html").Funcs(functions(l)).ParseFS(files, "pages/frame.html", "pages/"+name+".html"))
 		}

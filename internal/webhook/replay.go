@@ -41,7 +41,7 @@ func (s *Service) Replay(ctx context.Context, account, id string, asked store.As
 			return d, ErrDisabled
 		}
 		d.URL = w.URL
-	} else if !slices.Contains([]string{KindLog, KindEvent, KindStatus, KindTranscript}, d.Kind) {
+	} else if !Replayable(d.Kind) {
 		return d, ErrNotReplayable
 	}
 	copied := store.Delivery{Lane: d.Lane, ID: call.NewID(), Seq: d.Seq, URL: d.URL, Body: d.Body, CreatedAt: time.Now()}
@@ -49,6 +49,12 @@ func (s *Service) Replay(ctx context.Context, account, id string, asked store.As
 		return d, err
 	}
 	return s.config.Store.Delivery(ctx, account, copied.ID)
+}
+
+// Replayable tells whether deliveries of that kind are only told: to tell them
+// twice does nothing twice.
+func Replayable(kind string) bool {
+	return SubscriptionOf(kind) != "" || slices.Contains([]string{KindLog, KindEvent, KindStatus, KindTranscript}, kind)
 }
 
 // Span says what of a subscription is replayed.

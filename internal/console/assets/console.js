@@ -3,6 +3,7 @@
 // whole, only not alive.
 
 import { startPlayer } from './player.js';
+import { startDeliveries } from './deliveries.js';
 
 const language = document.documentElement.lang;
 
@@ -59,6 +60,7 @@ function followCall(page) {
 }
 
 localTimes(document);
+startDeliveries(localTimes);
 const page = document.getElementById('call');
 if (page) {
   startPlayer(page);
