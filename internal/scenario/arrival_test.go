@@ -76,6 +76,9 @@ func (s *stage) board() *Switchboard {
 	if s.notices != nil {
 		b.Notices = s.notices
 	}
+	if s.wrap != nil {
+		b.Engine = s.wrap(s.engine)
+	}
 	return b
 }
 

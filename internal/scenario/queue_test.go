@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,12 +51,36 @@ func TestACallerWaitsWithMusicUntilAMemberAnswers(t *testing.T) {
 	})
 }
 
+// losers notes with which cause each dial of a wrapped engine ended.
+type losers struct {
+	telephony.Engine
+	mu     sync.Mutex
+	causes map[string]error
+}
+
+func (l *losers) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
+	leg, err := l.Engine.Dial(ctx, d)
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.causes[d.Operator] = context.Cause(ctx)
+	}
+	return leg, err
+}
+
 func TestRingAllRingsEveryFreeMemberAndTheOthersShowNoMissedCall(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.queue(func(q *directory.Queue) { q.Strategy = directory.StrategyRingAll })
 		s.engine.Phone("101", scripted.RingsOn())
 		s.engine.Phone("103", scripted.RingsOn())
+		lost := &losers{Engine: s.engine, causes: map[string]error{}}
+		s.wrap = func(telephony.Engine) telephony.Engine { return lost }
 		s.arrive(t, fromClient(), scripted.Phone{})
+		for _, extension := range []string{"101", "103"} {
+			if !errors.Is(lost.causes[extension], telephony.ErrElsewhere) {
+				t.Errorf("%s is cancelled because %v", extension, lost.causes[extension])
+			}
+		}
 		s.has(t, "2s leg.answered o2 102", "2s joined o2 c1")
 		s.has(t, "2s leg.cancelled o1 (another answered first)")
 		s.has(t, "2s leg.cancelled o3 (another answered first)")
