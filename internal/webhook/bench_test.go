@@ -12,17 +12,25 @@ import (
 )
 
 // What an event costs the journal: without backends, and with one that is told
-// each event (its row and its job). Nothing is sent.
+// each event (its row and its job), or with a webhook that is told some or all.
+// Nothing is sent.
 func BenchmarkEvent(b *testing.B) {
-	for name, url := range map[string]string{"nobody told": "", "events_url": "https://example.com/"} {
-		b.Run(name, func(b *testing.B) {
+	for _, bb := range []struct{ name, url, webhook string }{
+		{"nobody told", "", ""}, {"events_url", "https://example.com/", ""},
+		{"webhook for other events", "", "call.ended"}, {"webhook for all events", "", "*"},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
 			s := storetest.Open(b)
-			_, err := jobs.New(b.Context(), jobs.Config{Store: s, Deliveries: newService(b, s, http.DefaultClient)})
+			w := newService(b, s, http.DefaultClient)
+			_, err := jobs.New(b.Context(), jobs.Config{Store: s, Deliveries: w})
 			if err != nil {
 				b.Fatal(err)
 			}
+			if bb.webhook != "" {
+				subscribe(b, w, storetest.Mine, "https://example.com/", bb.webhook)
+			}
 			n := storetest.NewCallback("+79161234567")
-			n.Packet.EventsURL = url
+			n.Packet.EventsURL = bb.url
 			if _, err := s.CreateCallback(n); err != nil {
 				b.Fatal(err)
 			}

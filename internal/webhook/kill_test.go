@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/jobs"
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/store/storetest"
@@ -41,11 +42,18 @@ func serve(dir, url string) error {
 		return err
 	}
 	w := webhook.New(webhook.Config{
-		Store: s, Client: webhook.NewClient(loopback),
+		Store: s, Client: webhook.NewClient(loopback), Allow: loopback,
 		LogURL: func(string) string { return "" }, RecordingURL: func(string, time.Time) string { return "" },
 	})
 	if err := w.EnsureSecret(ctx, storetest.Mine); err != nil {
 		return err
+	}
+	if list, err := w.Subscriptions(ctx, storetest.Mine); err != nil {
+		return err
+	} else if len(list) == 0 {
+		if _, _, err := w.Subscribe(ctx, storetest.Mine, directory.Webhook{URL: url + "/webhook", Events: []string{"*"}}); err != nil {
+			return err
+		}
 	}
 	j, err := jobs.New(ctx, jobs.Config{Store: s, Deliveries: w, Poll: 100 * time.Millisecond})
 	if err != nil {
@@ -106,30 +114,41 @@ func TestAKillBetweenEventAndDeliveryLosesNothing(t *testing.T) {
 
 	// Each event of each call came, in order; a repetition has the id of the first.
 	type place struct {
-		call string
-		seq  int64
+		path, call string
+		seq        int64
 	}
-	last, ids, results, again := make(map[string]int64), make(map[place]string), make(map[string]bool), 0
+	type lane struct{ path, call string }
+	last, ids, results, again := make(map[lane]int64), make(map[place]string), make(map[string]bool), 0
 	for _, g := range r.all() {
 		var e call.Event
 		if g.path == "/status" {
 			results[callOf(t, g)] = true
 			continue
 		}
-		if err := json.Unmarshal(g.body, &e); err != nil {
+		body := g.body
+		if g.path == "/webhook" {
+			var n struct {
+				Data struct{ Event json.RawMessage }
+			}
+			if err := json.Unmarshal(body, &n); err != nil {
+				t.Fatal(err)
+			}
+			body = n.Data.Event
+		}
+		if err := json.Unmarshal(body, &e); err != nil {
 			t.Fatal(err)
 		}
-		p := place{e.CallID, e.Seq}
+		p, l := place{g.path, e.CallID, e.Seq}, lane{g.path, e.CallID}
 		switch id := ids[p]; {
 		case id != "":
 			again++
-			if id != g.Get("webhook-id") || e.Seq != last[e.CallID] {
-				t.Errorf("%v again after %d with id %s, first %s", p, last[e.CallID], g.Get("webhook-id"), id)
+			if id != g.Get("webhook-id") || e.Seq != last[l] {
+				t.Errorf("%v again after %d with id %s, first %s", p, last[l], g.Get("webhook-id"), id)
 			}
-		case e.Seq != last[e.CallID]+1:
-			t.Errorf("%v after %d", p, last[e.CallID])
+		case e.Seq != last[l]+1:
+			t.Errorf("%v after %d", p, last[l])
 		}
-		ids[p], last[e.CallID] = g.Get("webhook-id"), e.Seq
+		ids[p], last[l] = g.Get("webhook-id"), e.Seq
 	}
 	calls := 0
 	for cursor := ""; ; {
@@ -139,8 +158,9 @@ func TestAKillBetweenEventAndDeliveryLosesNothing(t *testing.T) {
 		}
 		for _, c := range list {
 			calls++
-			if last[c.ID] != c.LastSeq || results[c.ID] == c.EndedAt.IsZero() {
-				t.Errorf("call %s has %d events, %d came; ended %v, result told: %v", c.ID, c.LastSeq, last[c.ID], c.EndedAt, results[c.ID])
+			events, hook := last[lane{"/events", c.ID}], last[lane{"/webhook", c.ID}]
+			if events != c.LastSeq || hook != c.LastSeq || results[c.ID] == c.EndedAt.IsZero() {
+				t.Errorf("call %s has %d events, %d came, %d to the webhook; ended %v, result told: %v", c.ID, c.LastSeq, events, hook, c.EndedAt, results[c.ID])
 			}
 		}
 		if cursor = next; next == "" {
