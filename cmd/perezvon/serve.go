@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/perezvon/perezvon/internal/acd"
+	"github.com/perezvon/perezvon/internal/bitrix24"
 	"github.com/perezvon/perezvon/internal/config"
 	"github.com/perezvon/perezvon/internal/console"
 	"github.com/perezvon/perezvon/internal/directory"
@@ -119,7 +120,8 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	work := jobs.Config{Store: db, Render: archive.Render, Discard: archive.Discard, Deliveries: hooks, Logger: log}
+	crm := c.bitrix24(db, calls, archive.Archive, log)
+	work := jobs.Config{Store: db, Render: archive.Render, Discard: archive.Discard, Deliveries: tellers{hooks, crm}, Logger: log}
 	if hearing != nil {
 		work.Transcribe = (&transcript.Writer{Calls: db, Recordings: archive.Archive, Hearing: hearing}).Write
 	}
@@ -129,7 +131,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	watch := metrics.New(versionName(), calls.Live, func() metrics.Packets { return metrics.Packets(ports.Totals()) })
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, calls, phones, queues, feed, archive.Archive, notices, signer, backends{hooks, later}, watch, log)
+	api, err := c.api(ctx, db, calls, phones, queues, feed, archive.Archive, notices, signer, backends{hooks, later}, crm, watch, log)
 	if err != nil {
 		return err
 	}
@@ -227,7 +229,7 @@ func (c *serveCmd) engine(db *store.Store, take func(context.Context, telephony.
 }
 
 func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine, queues *acd.Hall,
-	feed *httpapi.Feed, archive *recording.Archive, notices *notice.Shelf, signer *access.Signer, told backends, watch *metrics.Metrics, log *slog.Logger,
+	feed *httpapi.Feed, archive *recording.Archive, notices *notice.Shelf, signer *access.Signer, told backends, crm *bitrix24.Service, watch *metrics.Metrics, log *slog.Logger,
 ) (*httpapi.API, error) {
 	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
 	if err != nil {
@@ -245,7 +247,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 	}
 	api := httpapi.New(httpapi.Config{
 		Store: db, Calls: calls, Phones: phoneStates{phones}, Queues: queues, Feed: feed, Door: door,
-		Recordings: archive.Folder, Notices: notices, Region: c.Region, PublicURL: c.URL(), Backends: told,
+		Recordings: archive.Folder, Notices: notices, Region: c.Region, PublicURL: c.URL(), Backends: told, Bitrix24: crm,
 		Ready:   func() error { return errors.Join(calls.Ready(), db.Healthy()) },
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,
 		Version: versionName(), Logger: log,

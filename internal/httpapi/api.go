@@ -140,6 +140,8 @@ type Config struct {
 	PublicURL string
 	// Backends is what is told to the addresses that packets name, and to webhooks.
 	Backends Backends
+	// Bitrix24 connects accounts with their portals.
+	Bitrix24 Bitrix24
 	// Ready is nil while the server can take calls, otherwise why it cannot.
 	Ready func() error
 	// Metrics serves /metrics; MetricsAuth: with a key only.
@@ -184,6 +186,7 @@ func New(c Config) *API {
 	a.locations()
 	a.deliveries()
 	a.webhooks()
+	a.bitrix24()
 	a.health()
 	a.docs()
 	return a
@@ -223,6 +226,7 @@ func (a *API) document() huma.Config {
 		{Name: "caller id", Description: "Which number either end of a callback is shown, by location. A location that ships is changed by a PUT of what is to differ, under its id; DELETE puts it back."},
 		{Name: "deliveries", Description: "What the backends named in packets, and webhooks, are told."},
 		{Name: "webhooks", Description: "Subscriptions to the events of all calls: signed POSTs, in order, tried again for a day and a half."},
+		{Name: "integrations", Description: "The systems beside this one that are told of calls and ask for them."},
 		{Name: "server", Description: "Its health."},
 	}
 	return c

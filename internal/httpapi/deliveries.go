@@ -52,8 +52,8 @@ func (in *deliveriesInput) filter() store.DeliveryFilter {
 type deliveryView struct {
 	ID          string `json:"id" doc:"What the receiver gets as webhook-id, the same at every try"`
 	CallID      string `json:"call_id"`
-	Target      string `json:"target" doc:"The address, without its query, which may hold a secret"`
-	Kind        string `json:"kind" doc:"log, event, status, transcript: what log_url, events_url and status_url get. webhook: what webhooks get"`
+	Target      string `json:"target" doc:"The address, without its query, which may hold a secret; of bitrix24 the method: bitrix24:telephony.externalCall.finish"`
+	Kind        string `json:"kind" doc:"log, event, status, transcript: what log_url, events_url and status_url get. webhook: what webhooks get. bitrix24: what the CRM is told"`
 	Webhook     string `json:"webhook,omitempty" doc:"Of kind webhook: its id"`
 	Type        string `json:"type" doc:"What the body tells: its type"`
 	Copy        int    `json:"copy" doc:"0, or which replay of the same it is"`
@@ -92,7 +92,7 @@ func withoutQuery(address string) string {
 	if err != nil {
 		return ""
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	return (&url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 
 type secretView struct {

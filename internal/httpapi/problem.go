@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/perezvon/perezvon/internal/bitrix24"
 	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
@@ -45,6 +46,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return huma.Error409Conflict(referenced.Error() + ": take it out there first")
 	case errors.As(err, &unsupported):
 		return huma.Error415UnsupportedMediaType(unsupported.Error())
+	case errors.Is(err, bitrix24.ErrNotConnected):
+		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, store.ErrNotFound):
 		return huma.Error404NotFound("there is no such thing, or it is not yours")
 	case errors.Is(err, dispatch.ErrDraining):

@@ -19,7 +19,9 @@ import (
 	"time"
 
 	"github.com/perezvon/perezvon/internal/acd"
+	"github.com/perezvon/perezvon/internal/bitrix24"
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/httpapi"
@@ -99,7 +101,7 @@ func New(t *testing.T, o Options) *Server {
 	s.URL = "http://" + l.Addr().String()
 	s.API = httpapi.New(httpapi.Config{
 		Store: s.Store, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
-		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Ready: s.ready,
+		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: s.bitrix24(), Ready: s.ready,
 		Metrics: m.Handler(), MetricsAuth: o.MetricsAuth, Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if o.Register != nil {
@@ -367,6 +369,18 @@ func (b backends) ReplayDelivery(ctx context.Context, account, id string) (store
 // ReplaySpan implements httpapi.Backends.
 func (b backends) ReplaySpan(ctx context.Context, account, id string, span webhook.Span) (n int, next string, err error) {
 	return b.Service.ReplaySpan(ctx, account, id, span, asked)
+}
+
+// bitrix24 reaches portals on this machine.
+func (s *Server) bitrix24() *bitrix24.Service {
+	here := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	return bitrix24.New(bitrix24.Config{
+		Store: s.Store, Client: webhook.NewClient(here), Allow: here, EventsURL: s.URL + httpapi.Bitrix24EventsPath, Recording: s.recording,
+		Order: func(ctx context.Context, account string, p callback.Packet, raw []byte, key string) error {
+			_, err := s.Dispatch.Accept(ctx, account, p, raw, key)
+			return err
+		},
+	})
 }
 
 // anyHearing could understand everything, if it were asked.

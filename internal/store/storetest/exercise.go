@@ -99,6 +99,7 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"hostile text is found nowhere and breaks nothing", exerciseHostile},
 		{"subscribers", exerciseSubscribers},
 		{"deliveries", exerciseDeliveries},
+		{"integrations", exerciseIntegrations},
 		{"transcripts", exerciseTranscripts},
 		{"a callback's first event has its follow-up", exerciseFirstEvent},
 		{"webhook secrets", exerciseSecrets},
