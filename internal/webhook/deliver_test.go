@@ -458,6 +458,7 @@ func until(t *testing.T, s *store.Store, n store.NewCallback, is func(store.Deli
 func TestPostgreSQL(t *testing.T) {
 	if open, ok := storetest.Postgres(t); ok {
 		t.Run("told", func(t *testing.T) { told(t, open(t)) })
+		t.Run("subscribed", func(t *testing.T) { subscribed(t, open(t)) })
 		t.Run("many", func(t *testing.T) { many(t, open(t)) })
 		t.Run("met", func(t *testing.T) { met(t, open(t)) })
 		t.Run("hastened", func(t *testing.T) { hastened(t, open(t)) })

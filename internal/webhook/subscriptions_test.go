@@ -63,7 +63,10 @@ func typesOf(t testing.TB, list []got) string {
 }
 
 func TestASubscriptionIsToldTheEventsItNamesOfAllCalls(t *testing.T) {
-	s := storetest.Open(t)
+	subscribed(t, storetest.Open(t))
+}
+
+func subscribed(t *testing.T, s *store.Store) {
 	r := newReceiver()
 	server := httptest.NewServer(r)
 	defer server.Close()
