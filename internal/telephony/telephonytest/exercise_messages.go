@@ -95,8 +95,12 @@ func (p *SIPPhone) request(req *sip.Request, from netip.AddrPort) {
 		c.byes++
 		p.over(c)
 	case req.Method == sip.NOTIFY:
-		p.respond(req, 200, "", nil)
 		p.notified(c, req)
+		if c.manner.LateNotify > 0 {
+			p.after(c.manner.LateNotify, func() { p.respond(req, 200, "", nil) })
+			return
+		}
+		p.respond(req, 200, "", nil)
 	default:
 		p.respond(req, 200, "", nil)
 	}

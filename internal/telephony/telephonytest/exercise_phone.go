@@ -50,6 +50,8 @@ type Manner struct {
 	// Asserts is the number it vouches for in calls that it makes
 	// (P-Asserted-Identity).
 	Asserts string
+	// LateNotify: it takes so long to answer what it is told of its transfers.
+	LateNotify time.Duration
 	// NoEvents: it knows no telephone-event.
 	NoEvents bool
 }
