@@ -39,7 +39,7 @@ func TestASpokenKeyAndATranscript(t *testing.T) {
 		"--recognizer", "vosk", "--recognizer-url", "ws" + strings.TrimPrefix(service.URL, "http"), "--recognizer-language", "ru",
 		"--outbound-allow", "127.0.0.0/8",
 	}})
-	five, hello, yes := words(t, "пять"), words(t, "Алло, здравствуйте, кто это?"), words(t, "Да, слушаю вас.")
+	five, hello, yes := words(t, "пять"), words(t, "Алло, здравствуйте, кто это? Я оставлял на сайте свой номер и просил мне перезвонить."), words(t, "Да, слушаю вас.")
 	length := func(samples []int16) time.Duration { return time.Duration(len(samples)) * time.Second / 8000 }
 	vosk.Set(recognizertest.Works, func(s recognizertest.Sound) string {
 		switch {
