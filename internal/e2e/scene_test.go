@@ -227,8 +227,16 @@ func sound(heard []int16, whom []string) string {
 	case "music":
 		ok = ok && level < -14 && most < 0.3 && shares["ring"] < 0.7
 	case "ring":
-		// Its pause is longer than a look.
-		ok = level <= -50 || shares["ring"] > 0.8
+		// Its pause is longer than a look; the look may hold an edge of it.
+		loud := func(x int16) bool { return x > 200 || x < -200 }
+		for len(heard) > 0 && !loud(heard[0]) {
+			heard = heard[1:]
+		}
+		for len(heard) > 0 && !loud(heard[len(heard)-1]) {
+			heard = heard[:len(heard)-1]
+		}
+		const turns = 8000 / 425 * 4 // fewer tell nothing
+		ok = len(heard) < turns || tone.Strength(heard, 8000, 425) > 0.7
 	default:
 		sum := 0.0
 		for _, who := range whom {
