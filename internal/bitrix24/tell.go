@@ -235,6 +235,9 @@ func (t *teller) finishOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if user == 0 && t.step.Operator != "" {
+		user = k.user() // never somebody else who had the call before
+	}
 	params := map[string]any{
 		"CALL_ID": t.progress.CallID, "USER_ID": cmp.Or(user, t.progress.User, k.user()), "DURATION": t.step.DurationS,
 		"STATUS_CODE": t.step.Status, "FAILED_REASON": t.step.Reason,
