@@ -15,11 +15,12 @@ import (
 	"github.com/perezvon/perezvon/internal/telephony/telephonytest/peers"
 )
 
-// crm opens a portal and lets the server know of it. 101 is user 11 there by
+// crm opens a portal, in which that goes wrong, and lets the server know of it. 101 is user 11 there by
 // the profile, 102 user 12 by what is set here.
-func (s *server) crm() *bitrixtest.Portal {
+func (s *server) crm(trouble func(n int, method string) *bitrixtest.Trouble) *bitrixtest.Portal {
 	s.t.Helper()
 	p := bitrixtest.New("", bitrixtest.User{ID: 11, Extension: "101"}, bitrixtest.User{ID: 12})
+	p.Trouble = trouble
 	served := p.Serve()
 	s.t.Cleanup(served.Close)
 	must(s.t, s.API.Do(limit(s.t), "PUT", "/api/v1/integrations/bitrix24",
@@ -69,7 +70,7 @@ func TestATransferredCallIsOneCallInBitrix24(t *testing.T) {
 	srv.operator("102", says(secondTone, sips), packet{"bitrix_user_id": "12"})
 	client := srv.carrier("city", softphone.Script{})
 	srv.route(packet{"operator": "101"})
-	portal := srv.crm()
+	portal := srv.crm(nil)
 
 	leg, err := client.Call(limit(t), "+74951112233")
 	must(t, err)
@@ -103,15 +104,14 @@ func TestACallbackIsOneCallInBitrix24(t *testing.T) {
 	srv.trunk("managers", peers.Answerer{Tone: managerTone}.Start(t))
 	srv.trunk("clients", peers.Answerer{Tone: clientTone, HangUp: 2 * time.Second}.Start(t))
 	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/102", packet{"password": phonePassword, "phones": []string{managerNumber}, "bitrix_user_id": "12"}, nil))
-	portal := srv.crm()
 	failed := make(map[string]bool)
-	portal.Trouble = func(_ int, method string) *bitrixtest.Trouble {
+	portal := srv.crm(func(_ int, method string) *bitrixtest.Trouble {
 		if failed[method] || !strings.HasPrefix(method, "telephony.") {
 			return nil
 		}
 		failed[method] = true
 		return &bitrixtest.ActsAndFails
-	}
+	})
 	a := srv.callback(order(nil))
 	srv.expect(a.CallID, call.Completed)
 	c := srv.has(portal, a.CallID)
@@ -128,7 +128,7 @@ func TestAClickInBitrix24(t *testing.T) {
 	srv := start(t, serverproc.Options{Args: []string{"--outbound-allow", "127.0.0.0/8"}})
 	srv.operator("101", says(managerTone, 0), nil)
 	srv.carrier("city", says(clientTone, sips))
-	portal := srv.crm()
+	portal := srv.crm(nil)
 	clicked, form := portal.Click(11, clientNumber)
 	res, err := http.PostForm(srv.API.Base+"/api/v1/integrations/bitrix24/events", form) //nolint:noctx // the server is the test's own
 	must(t, err)
