@@ -22,12 +22,16 @@ demo: build ## Place a real callback between two phones on this machine and show
 	$(BIN)/perezvon demo
 
 .PHONY: test
-test: peers tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
+test: peers asterisk tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
 	$(GO) test -race -timeout 15m -p $(PARALLEL) ./...
 
 .PHONY: peers
 peers: ## Install the programs that tests call: other SIP phones, a browser, a database
 	@scripts/install-peers
+
+.PHONY: asterisk
+asterisk: ## Set up the Asterisk 22 that tests call (two minutes, once)
+	@scripts/install-asterisk
 
 .PHONY: tidy
 tidy: ## Check that go.mod and go.sum are what the code needs
