@@ -115,7 +115,14 @@ type farCall struct {
 // It is closed at the end of the test.
 func NewSIPPhone(t testing.TB, freq float64) *SIPPhone {
 	t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	return NewSIPPhoneAt(t, netip.MustParseAddr("127.0.0.1"), freq)
+}
+
+// NewSIPPhoneAt is NewSIPPhone at an address of loopback, for engines that know
+// a carrier by its address alone.
+func NewSIPPhoneAt(t testing.TB, ip netip.Addr, freq float64) *SIPPhone {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}

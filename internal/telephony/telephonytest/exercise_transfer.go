@@ -25,7 +25,8 @@ func (p *SIPPhone) refer(number string, line *SIPPhone) int {
 	replaces := ""
 	if line != nil {
 		line.look(func(c *farCall) bool {
-			replaces = "?Replaces=" + url.PathEscape(fmt.Sprintf("%s;to-tag=%s;from-tag=%s", c.invite.CallID().Value(), c.remote, c.local))
+			// The = must be escaped too (RFC 3261 §25.1, hvalue).
+			replaces = "?Replaces=" + url.QueryEscape(fmt.Sprintf("%s;to-tag=%s;from-tag=%s", c.invite.CallID().Value(), c.remote, c.local))
 			return true
 		})
 	}
@@ -115,6 +116,11 @@ func transferCases() []exercise {
 			}
 			told(t, r.Operator, "100")
 			refer.Progress(180)
+			if r.CoarseTransfer {
+				refer.Progress(200)
+				told(t, r.Operator, "100", "200 over")
+				return
+			}
 			told(t, r.Operator, "100", "180")
 			refer.Progress(200)
 			told(t, r.Operator, "100", "180", "200 over")
@@ -140,7 +146,11 @@ func transferCases() []exercise {
 				t.Fatalf("REFER: %d", code)
 			}
 			asked(t, l).Progress(486)
-			told(t, r.Operator, "100", "486 over")
+			failed := "486 over"
+			if r.CoarseTransfer {
+				failed = "503 over"
+			}
+			told(t, r.Operator, "100", failed)
 			begun(func() error { return l.Play(t.Context(), prompt(promptTone, patience)) })
 			hears(t, r.Operator, promptTone)
 			// And it may try again.

@@ -1,0 +1,170 @@
+package asterisk
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/perezvon/perezvon/internal/telephony"
+	"github.com/perezvon/perezvon/internal/telephony/asterisk/ari"
+)
+
+// listener is the engine as ari sees it.
+type listener struct{ e *Engine }
+
+// Connected looks which of our calls have ended while nobody listened, and ends
+// what is left of a process that was killed.
+func (h listener) Connected(ctx context.Context) error {
+	e := h.e
+	there, err := e.ari.Channels(ctx)
+	if err != nil {
+		return err
+	}
+	bridges, err := e.ari.Bridges(ctx)
+	if err != nil {
+		return err
+	}
+	left := make(map[string]bool, len(there))
+	for _, c := range there {
+		left[c.ID] = true
+	}
+	e.mu.Lock()
+	first := !e.readied
+	e.readied, e.lost = true, time.Time{}
+	var gone []*leg
+	for id, l := range e.channels {
+		if !left[id] && l.made(id) {
+			gone = append(gone, l)
+		}
+	}
+	e.mu.Unlock()
+	for _, l := range gone {
+		l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: "ended while Asterisk was out of reach"})
+	}
+	if first {
+		for _, c := range there {
+			if e.ours(c.ID) && e.find(c.ID) == nil {
+				e.tidy("hang up what a killed process left", func(ctx context.Context) error { return e.ari.Hangup(ctx, c.ID, causeFailure, "") })
+			}
+		}
+		for _, b := range bridges {
+			if e.ours(b.ID) {
+				e.tidy("destroy what a killed process left", func(ctx context.Context) error { return e.ari.DestroyBridge(ctx, b.ID) })
+			}
+		}
+		close(e.ready)
+	}
+	e.log.Info("Asterisk is connected", "channels", len(there), "lost", len(gone))
+	return nil
+}
+
+// Lost ends all calls when Asterisk has been out of reach for long.
+func (h listener) Lost(err error) {
+	e := h.e
+	e.mu.Lock()
+	if e.lost.IsZero() {
+		e.lost = time.Now()
+	}
+	since := time.Since(e.lost)
+	e.mu.Unlock()
+	e.log.Warn("Asterisk is out of reach", "since", since, "err", err)
+	if since < outage {
+		return
+	}
+	for _, l := range e.legs() {
+		l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: fmt.Sprintf("Asterisk is out of reach for %v", outage)})
+	}
+}
+
+// Event hands an event to the leg it is about.
+func (h listener) Event(ev ari.Event) {
+	e := h.e
+	switch ev.Type {
+	case ari.DialEvent:
+		if ev.Peer != nil {
+			if l := e.find(ev.Peer.ID); l != nil {
+				l.told(ev.Peer.ID, ev)
+			}
+		}
+		return
+	case ari.ChannelTransfer:
+		if ev.State == "" && ev.ReferredBy != nil && ev.ReferredBy.Source != nil {
+			if l := e.find(ev.ReferredBy.Source.ID); l != nil {
+				l.referred(ev)
+			}
+		}
+		return
+	}
+	if ev.Channel == nil {
+		return
+	}
+	if ev.Type == ari.StasisStart {
+		e.came(ev.Channel.ID)
+	}
+	if l := e.find(ev.Channel.ID); l != nil {
+		l.told(ev.Channel.ID, ev)
+		return
+	}
+	if ev.Type == ari.StasisStart && !e.ours(ev.Channel.ID) && strings.HasPrefix(ev.Channel.Name, technology) {
+		e.arrived(*ev.Channel)
+	}
+}
+
+// technology is what the names of phones' channels begin with.
+const technology = "PJSIP/"
+
+// endpointIn is the endpoint in the name of a channel: PJSIP/101-00000001.
+func endpointIn(name string) string {
+	name = strings.TrimPrefix(name, technology)
+	if i := strings.LastIndexByte(name, '-'); i >= 0 {
+		return name[:i]
+	}
+	return name
+}
+
+// DeviceState tells what the phones of an operator are doing.
+func (e *Engine) DeviceState(extension string) telephony.DeviceState {
+	ctx, cancel := context.WithTimeout(e.life, tidying)
+	defer cancel()
+	state, err := e.ari.Device(ctx, technology+extension)
+	if err != nil {
+		e.log.Warn("Asterisk does not tell what a phone does", "operator", extension, "err", err)
+		return telephony.Unavailable
+	}
+	calls, held := e.talks(extension)
+	switch s := telephony.DeviceState(state); s {
+	case telephony.NotInUse:
+		if calls > 0 {
+			return telephony.InUse // to Asterisk a phone that calls is in use when it is answered
+		}
+		return s
+	case telephony.InUse:
+		if calls > 0 && calls == held {
+			return telephony.OnHold // to Asterisk a phone is on hold when others hold it
+		}
+		return s
+	case telephony.Ringing, telephony.Busy, telephony.OnHold:
+		return s
+	case "RINGINUSE":
+		return telephony.InUse
+	}
+	return telephony.Unavailable
+}
+
+// talks counts the calls that an operator's phones make or have taken, and those
+// of them that they hold.
+func (e *Engine) talks(extension string) (all, held int) {
+	for _, l := range e.legs() {
+		l.mu.Lock()
+		counts := l.info.Operator == extension && (l.info.Inbound || l.answered)
+		l.mu.Unlock()
+		if counts {
+			all++
+			if l.held.On() {
+				held++
+			}
+		}
+	}
+	return all, held
+}
