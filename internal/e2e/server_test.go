@@ -45,7 +45,7 @@ type server struct {
 }
 
 // patience bounds every wait of a test.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 func limit(t *testing.T) context.Context {
 	t.Helper()

@@ -75,7 +75,7 @@ func TestCallback(t *testing.T) {
 // until waits for a state that another goroutine brings about.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {

@@ -51,7 +51,7 @@ func recorded(t *testing.T, s *store.Store) string {
 // outcome waits for the recording event of the call.
 func outcome(t *testing.T, events <-chan call.Event, id string) call.Event {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		select {
 		case e := <-events:

@@ -55,7 +55,7 @@ func becomes(t *testing.T, s *store.Store, events <-chan call.Event, id string, 
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		select {
 		case e := <-events:
@@ -166,7 +166,7 @@ func takenUp(t *testing.T, s *store.Store) {
 	stop(t, j)
 	j = startTranscribing(t, s, func(context.Context, call.Call) ([]call.Segment, error) { return said, nil })
 	defer stop(t, j)
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		select {
 		case e := <-events:

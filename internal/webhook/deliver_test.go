@@ -33,7 +33,7 @@ func stop(t *testing.T, j *jobs.Service) {
 // waitFor waits until the receiver has n requests.
 func (r *receiver) waitFor(t *testing.T, n int) []got {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		if all := r.all(); len(all) >= n {
 			return all
