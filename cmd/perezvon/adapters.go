@@ -6,12 +6,10 @@ import (
 	"time"
 
 	"github.com/perezvon/perezvon/internal/directory"
-	"github.com/perezvon/perezvon/internal/httpapi"
 	"github.com/perezvon/perezvon/internal/jobs"
 	"github.com/perezvon/perezvon/internal/recording"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/store"
-	"github.com/perezvon/perezvon/internal/telephony/sipengine"
 )
 
 // endTime is what the phone system and the jobs get to end in order.
@@ -45,24 +43,4 @@ func (t tapes) Render(ctx context.Context, callID string) (time.Duration, error)
 		err = jobs.ErrNothingRecorded
 	}
 	return length, err
-}
-
-// phoneStates tells the API what the engine knows.
-type phoneStates struct{ *sipengine.Engine }
-
-// Trunk implements httpapi.Phones.
-func (p phoneStates) Trunk(name string) (httpapi.TrunkState, bool) {
-	for _, s := range p.TrunkStates() {
-		if s.Name == name {
-			state := httpapi.TrunkState{Channels: s.Channels, Reason: s.LastError}
-			if s.Registers {
-				state.Registered = &s.Registered
-			}
-			if s.Asked {
-				state.Healthy = &s.Healthy
-			}
-			return state, true
-		}
-	}
-	return httpapi.TrunkState{}, false
 }

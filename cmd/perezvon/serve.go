@@ -56,8 +56,8 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
-	if c.Engine != config.EngineSIP || c.AGI != "" {
-		return errors.New("--engine asterisk and --agi are not part of this version; leave them out")
+	if c.AGI != "" {
+		return errors.New("--agi is not part of this version; leave it out")
 	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	var calls *dispatch.Service
-	phones, ports, err := c.engine(db, func(ctx context.Context, leg telephony.Leg) { calls.Take(ctx, leg) }, log)
+	phones, ports, err := c.engine(ctx, db, func(ctx context.Context, leg telephony.Leg) { calls.Take(ctx, leg) }, log)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	running.Go(func() error { calls.KeepPlaces(lasting); return nil })
 	running.Go(func() error { queues.Watch(phones.DeviceStates(lasting)); return nil })
 	running.Go(func() error { return api.Serve(lasting, listener) })
-	log.Info("ready", "http", c.URL(), "sip", phones.Addr(), "data", c.Data, "version", versionName())
+	log.Info("ready", "http", c.URL(), "phones", phones, "data", c.Data, "version", versionName())
 
 	select {
 	case <-ctx.Done():
@@ -191,9 +191,9 @@ func (c *serveCmd) features() scenario.Features {
 	}
 }
 
-// engine is the built-in phone system, and the pool of its media ports.
+// builtin is the built-in phone system, and the pool of its media ports.
 // take is given the calls that come.
-func (c *serveCmd) engine(db *store.Store, take func(context.Context, telephony.Leg), log *slog.Logger) (*sipengine.Engine, *stream.Ports, error) {
+func (c *serveCmd) builtin(db *store.Store, take func(context.Context, telephony.Leg), log *slog.Logger) (phoneSystem, *stream.Ports, error) {
 	host, _, err := net.SplitHostPort(c.SIP)
 	if err != nil {
 		return nil, nil, err
@@ -225,10 +225,10 @@ func (c *serveCmd) engine(db *store.Store, take func(context.Context, telephony.
 		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
 	engine, err := sipengine.New(cfg)
-	return engine, ports, err
+	return sipPhones{engine}, ports, err
 }
 
-func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones *sipengine.Engine, queues *acd.Hall,
+func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones phoneSystem, queues *acd.Hall,
 	feed *httpapi.Feed, archive *recording.Archive, notices *notice.Shelf, signer *access.Signer, told backends, crm *bitrix24.Service, watch *metrics.Metrics, log *slog.Logger,
 ) (*httpapi.API, error) {
 	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
@@ -246,7 +246,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 		Secure: strings.HasPrefix(c.URL(), "https://"),
 	}
 	api := httpapi.New(httpapi.Config{
-		Store: db, Calls: calls, Phones: phoneStates{phones}, Queues: queues, Feed: feed, Door: door,
+		Store: db, Calls: calls, Phones: phones, Queues: queues, Feed: feed, Door: door,
 		Recordings: archive.Folder, Notices: notices, Region: c.Region, PublicURL: c.URL(), Backends: told, Bitrix24: crm,
 		Ready:   func() error { return errors.Join(calls.Ready(), db.Healthy()) },
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,

@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/serverproc"
+	"github.com/perezvon/perezvon/internal/telephony/asterisk/asterisktest"
 	"github.com/perezvon/perezvon/internal/telephony/telephonytest/peers"
 )
 
@@ -30,11 +33,44 @@ const slack = 500 * time.Millisecond
 func TestManagerAndClientTalk(t *testing.T) {
 	t.Parallel()
 	srv := start(t, serverproc.Options{})
-	manager := peers.Answerer{Tone: managerTone}.Start(t)
-	client := peers.Answerer{Tone: clientTone, Ring: 500 * time.Millisecond, HangUp: 4 * time.Second}.Start(t)
+	manager, client := talkers(t)
 	srv.trunk("managers", manager)
 	srv.trunk("clients", client)
+	managerAndClientTalk(t, srv, manager, client, 0)
+}
 
+// The same on a real Asterisk, whose endpoints the trunks are.
+func TestManagerAndClientTalkOnAsterisk(t *testing.T) {
+	t.Parallel()
+	manager, client := talkers(t)
+	var pjsip strings.Builder
+	for name, peer := range map[string]*peers.Sipp{"managers": manager, "clients": client} {
+		fmt.Fprintf(&pjsip, "[pbx-%[1]s]\ntype = endpoint\naors = pbx-%[1]s\ndisallow = all\nallow = alaw\ndirect_media = no\n\n"+
+			"[pbx-%[1]s]\ntype = aor\ncontact = sip:%[2]s\n\n", name, peer.Addr())
+	}
+	node := asterisktest.Start(t, pjsip.String())
+	srv := start(t, serverproc.Options{
+		Args: []string{"--engine", "asterisk", "--ari-url", node.URL, "--ari-username", node.User},
+		Env:  []string{"PEREZVON_ARI_PASSWORD=" + node.Password},
+	})
+	for _, name := range []string{"managers", "clients"} {
+		must(t, srv.API.Do(limit(t), "PUT", "/api/v1/trunks/"+name, map[string]any{"endpoint": "pbx-" + name}, nil))
+	}
+	// A snoop takes what is there when its timer runs: where the machine stalls
+	// it leaves holes, and a machine that runs tests does.
+	managerAndClientTalk(t, srv, manager, client, 0.7)
+}
+
+// talkers are the phones of the two.
+func talkers(t *testing.T) (manager, client *peers.Sipp) {
+	t.Helper()
+	return peers.Answerer{Tone: managerTone}.Start(t),
+		peers.Answerer{Tone: clientTone, Ring: 500 * time.Millisecond, HangUp: 4 * time.Second}.Start(t)
+}
+
+// holes is the share of the talk that the recording may lack.
+func managerAndClientTalk(t *testing.T, srv *server, manager, client *peers.Sipp, holes float64) {
+	t.Helper()
 	a := srv.callback(order(nil))
 	ctx := limit(t)
 	must(t, manager.Audio.Hears(ctx, clientTone))
@@ -57,8 +93,8 @@ func TestManagerAndClientTalk(t *testing.T) {
 	if level := rms(rec.right.between(greeting+200*time.Millisecond, greeting+600*time.Millisecond)); level < 100 {
 		t.Errorf("the greeting is not on the right: level %.0f", level)
 	}
-	rec.right.has(t, managerTone, joined+slack, parted-slack)
-	rec.left.has(t, clientTone, joined+slack, parted-slack)
+	rec.right.mostlyHas(t, managerTone, joined+slack, parted-slack, holes)
+	rec.left.mostlyHas(t, clientTone, joined+slack, parted-slack, holes)
 	rec.left.hasNot(t, managerTone, 0, parted)
 	rec.left.hasNot(t, clientTone, 0, joined-slack)
 	rec.right.hasNot(t, clientTone, 0, parted)

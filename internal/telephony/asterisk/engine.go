@@ -88,7 +88,8 @@ type Engine struct {
 	heard     chan struct{} // closed when nothing is listened to any more
 	ready     chan struct{} // closed at the first connection
 
-	tasks tasks
+	tasks  tasks
+	states states // of operators' phones, as they change
 
 	mu       sync.Mutex
 	trunks   []directory.Trunk

@@ -17,6 +17,9 @@ type listener struct{ e *Engine }
 // what is left of a process that was killed.
 func (h listener) Connected(ctx context.Context) error {
 	e := h.e
+	if err := e.ari.Subscribe(ctx, "deviceState:"); err != nil {
+		return err
+	}
 	there, err := e.ari.Channels(ctx)
 	if err != nil {
 		return err
@@ -96,6 +99,11 @@ func (h listener) Event(ev ari.Event) {
 		}
 		return
 	}
+	if d := ev.DeviceState; d != nil {
+		if extension, ok := strings.CutPrefix(d.Name, technology); ok {
+			e.states.tell(extension)
+		}
+	}
 	if ev.Channel == nil {
 		return
 	}
@@ -121,50 +129,4 @@ func endpointIn(name string) string {
 		return name[:i]
 	}
 	return name
-}
-
-// DeviceState tells what the phones of an operator are doing.
-func (e *Engine) DeviceState(extension string) telephony.DeviceState {
-	ctx, cancel := context.WithTimeout(e.life, tidying)
-	defer cancel()
-	state, err := e.ari.Device(ctx, technology+extension)
-	if err != nil {
-		e.log.Warn("Asterisk does not tell what a phone does", "operator", extension, "err", err)
-		return telephony.Unavailable
-	}
-	calls, held := e.talks(extension)
-	switch s := telephony.DeviceState(state); s {
-	case telephony.NotInUse:
-		if calls > 0 {
-			return telephony.InUse // to Asterisk a phone that calls is in use when it is answered
-		}
-		return s
-	case telephony.InUse:
-		if calls > 0 && calls == held {
-			return telephony.OnHold // to Asterisk a phone is on hold when others hold it
-		}
-		return s
-	case telephony.Ringing, telephony.Busy, telephony.OnHold:
-		return s
-	case "RINGINUSE":
-		return telephony.InUse
-	}
-	return telephony.Unavailable
-}
-
-// talks counts the calls that an operator's phones make or have taken, and those
-// of them that they hold.
-func (e *Engine) talks(extension string) (all, held int) {
-	for _, l := range e.legs() {
-		l.mu.Lock()
-		counts := l.info.Operator == extension && (l.info.Inbound || l.answered)
-		l.mu.Unlock()
-		if counts {
-			all++
-			if l.held.On() {
-				held++
-			}
-		}
-	}
-	return all, held
 }

@@ -68,6 +68,7 @@ func (l *leg) identify(endpoint string) error {
 	l.mu.Lock()
 	l.info.Operator = endpoint
 	l.mu.Unlock()
+	l.e.states.tell(endpoint)
 	// The phone's own key asks us (Asterisk 20.14, 22.4); an older one transfers
 	// by itself.
 	if err := l.e.ari.SetVariable(ctx, l.its(), transferHandling, ariOnly); err != nil && !ari.Gone(err) {

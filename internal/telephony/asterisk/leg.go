@@ -246,8 +246,10 @@ func (l *leg) handle(ev ari.Event) {
 		}
 	case ari.ChannelHold:
 		l.held.Set(true)
+		l.e.states.tell(l.Info().Operator)
 	case ari.ChannelUnhold:
 		l.held.Set(false)
+		l.e.states.tell(l.Info().Operator)
 	case ari.ChannelHangupRequest:
 		if ev.Cause != 0 {
 			l.mu.Lock()
@@ -292,6 +294,7 @@ func (l *leg) end(cause *telephony.HangupError) {
 	}
 	l.voice.close()
 	l.release()
+	l.e.states.tell(l.Info().Operator)
 }
 
 // Hangup ends the leg.

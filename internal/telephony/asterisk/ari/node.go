@@ -43,10 +43,22 @@ func (c *Client) Device(ctx context.Context, name string) (string, error) {
 	return d.State, err
 }
 
-// Endpoint tells whether the node has an endpoint, as tech PJSIP, resource 101;
-// see Gone.
-func (c *Client) Endpoint(ctx context.Context, tech, resource string) error {
-	return c.do(ctx, http.MethodGet, []string{"endpoints", tech, resource}, nil, nil, nil)
+// Endpoints are the names of a technology's endpoints, as of PJSIP.
+func (c *Client) Endpoints(ctx context.Context, tech string) (names []string, err error) {
+	var all []struct {
+		Resource string `json:"resource"`
+	}
+	err = c.do(ctx, http.MethodGet, []string{"endpoints", tech}, nil, nil, &all)
+	for _, e := range all {
+		names = append(names, e.Resource)
+	}
+	return names, err
+}
+
+// Subscribe lets events of a source come to the application: "deviceState:" for
+// all devices. It ends with the connection of events.
+func (c *Client) Subscribe(ctx context.Context, source string) error {
+	return c.do(ctx, http.MethodPost, []string{"applications", c.cfg.App, "subscription"}, parameters{"eventSource": source}.query(), nil, nil)
 }
 
 // Version is Asterisk's.
