@@ -439,7 +439,7 @@ func hastened(t *testing.T, s *store.Store) {
 // until polls the store for a delivery of the call: there is nobody to tell us.
 func until(t *testing.T, s *store.Store, n store.NewCallback, is func(store.Delivery) bool) store.Delivery {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
 		all, _, err := s.Deliveries(t.Context(), storetest.Mine, store.Page{}, store.DeliveryFilter{CallID: n.CallID})
 		if err != nil {
 			t.Fatal(err)
