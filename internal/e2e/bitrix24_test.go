@@ -72,7 +72,7 @@ func TestATransferredCallIsOneCallInBitrix24(t *testing.T) {
 	srv.route(packet{"operator": "101"})
 	portal := srv.crm(nil)
 
-	leg, err := client.Call(limit(t), "+74951112233")
+	leg, err := client.CallAs(limit(t), clientNumber, "+74951112233")
 	must(t, err)
 	_ = says(clientTone, 0).Talk(limit(t), leg)
 	id := srv.only(call.Inbound)
