@@ -38,10 +38,10 @@ type race struct {
 // Dial calls out; see telephony.Engine.
 func (e *Engine) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
 	r := &race{order: d, began: time.Now(), attempts: make(map[string]*attempt), ears: ears{to: d.Listener, ringback: d.Ringback}}
-	if !e.tasks.begin() {
+	if !e.tasks.Begin() {
 		return nil, r.failure(503, "Stopping", telephony.PhaseSetup, ErrStopped)
 	}
-	defer e.tasks.end()
+	defer e.tasks.End()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.life, func() { cancel(context.Cause(e.life)) })()

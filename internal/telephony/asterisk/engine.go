@@ -28,6 +28,7 @@ import (
 	"github.com/perezvon/perezvon/internal/media/stream"
 	"github.com/perezvon/perezvon/internal/telephony"
 	"github.com/perezvon/perezvon/internal/telephony/asterisk/ari"
+	"github.com/perezvon/perezvon/internal/telephony/tasks"
 )
 
 // ErrStopped is why calls end when the engine stops.
@@ -88,7 +89,7 @@ type Engine struct {
 	heard     chan struct{} // closed when nothing is listened to any more
 	ready     chan struct{} // closed at the first connection
 
-	tasks  tasks
+	tasks  *tasks.Group
 	states states // of operators' phones, as they change
 
 	mu       sync.Mutex
@@ -115,7 +116,7 @@ func New(c Config) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	e.tasks.drained = make(chan struct{})
+	e.tasks = tasks.New()
 	e.life, e.stop = context.WithCancelCause(context.Background())
 	e.listening, e.deafen = context.WithCancel(context.Background())
 	return e, nil
@@ -164,7 +165,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	for _, l := range e.legs() {
 		l.Hangup(503)
 	}
-	err := e.tasks.drain(ctx)
+	err := e.tasks.Drain(ctx)
 	e.deafen()
 	e.mu.Lock()
 	started := e.started
@@ -293,7 +294,7 @@ func (e *Engine) TrunkCalls(name string) (calls int, ok bool) {
 
 // tidy asks something of Asterisk that nobody waits for.
 func (e *Engine) tidy(what string, ask func(ctx context.Context) error) {
-	e.tasks.run(func() {
+	e.tasks.Run(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), tidying)
 		defer cancel()
 		if err := ask(ctx); err != nil && !ari.Gone(err) {

@@ -34,7 +34,7 @@ func (e *Engine) arrived(c ari.Channel) {
 	l.make(c.ID)
 	e.enter(c.ID, l)
 	endpoint := endpointIn(c.Name)
-	e.tasks.run(func() {
+	e.tasks.Run(func() {
 		if err := l.identify(endpoint); err != nil {
 			l.log.Warn("a call is refused", "channel", c.Name, "err", err)
 			l.Hangup(403)

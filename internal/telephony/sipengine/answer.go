@@ -86,7 +86,7 @@ func (l *leg) Answer(ctx context.Context) error {
 func (l *leg) takeAnswer(ack *sip.Request) {
 	if err := l.accept(sdpOf(ack)); err != nil {
 		l.log.Warn("the answer in an ACK is of no use", "err", err)
-		l.e.tasks.run(func() {
+		l.e.tasks.Run(func() {
 			l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: "no common codec"})
 		})
 	}
@@ -127,7 +127,7 @@ func (l *leg) onAck(ack *sip.Request) {
 // transactions do not do, over TCP as well. A far end that never does has a
 // call we cannot count on: it is ended with BYE.
 func (l *leg) resend(tx *sip.ServerTx, res *sip.Response, cseq uint32, u *unacked) {
-	l.e.tasks.run(func() {
+	l.e.tasks.Run(func() {
 		interval := sipT1
 		again := time.NewTimer(interval)
 		defer again.Stop()

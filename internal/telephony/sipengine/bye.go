@@ -12,7 +12,7 @@ import (
 // part takes leave of the far end, in the background. The dialog stays until it
 // knows: its ACK may be on its way.
 func (l *leg) part(d *dialog) {
-	l.e.tasks.run(func() {
+	l.e.tasks.Run(func() {
 		l.bye(d)
 		l.e.forgetDialog(d)
 	})

@@ -17,10 +17,10 @@ import (
 // Dial calls out; see telephony.Engine.
 func (e *Engine) Dial(ctx context.Context, d telephony.Dial) (telephony.Leg, error) {
 	began := time.Now()
-	if !e.tasks.begin() {
+	if !e.tasks.Begin() {
 		return nil, &telephony.DialError{Code: sip.StatusServiceUnavailable, Reason: "Stopping", Trunk: d.Trunk, Phase: telephony.PhaseSetup, Err: ErrStopped}
 	}
-	defer e.tasks.end()
+	defer e.tasks.End()
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -29,6 +29,7 @@ import (
 	"github.com/perezvon/perezvon/internal/telephony/sipengine/digestauth"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine/registrar"
 	"github.com/perezvon/perezvon/internal/telephony/sipengine/trunk"
+	"github.com/perezvon/perezvon/internal/telephony/tasks"
 )
 
 // ErrStopped is why calls end when the engine stops.
@@ -54,7 +55,7 @@ type Engine struct {
 	life context.Context
 	stop context.CancelCauseFunc
 
-	tasks tasks         // all goroutines but the read loops
+	tasks *tasks.Group  // all goroutines but the read loops
 	gone  chan struct{} // closed when the sockets are: nobody need be waited for
 
 	closing sync.Once
@@ -91,7 +92,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg.withDefaults(), dialogs: make(map[dialogID]*leg), legs: make(map[*leg]struct{}), orphans: make(map[string]*orphan)}
 	e.log = e.cfg.Logger
 	e.life, e.stop = context.WithCancelCause(context.Background())
-	e.tasks.drained, e.gone = make(chan struct{}), make(chan struct{})
+	e.tasks, e.gone = tasks.New(), make(chan struct{})
 	e.auth = digestauth.New(digestauth.Config{Realm: e.cfg.Realm, Lookup: e.password, Exempt: e.exempt, Logger: e.log})
 	e.phones = registrar.New(registrar.Config{
 		Keeper: e.cfg.Phones, Logger: e.log,
@@ -127,9 +128,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.phones.Start(e.life)
 	e.trunks.Start(e.life)
 	e.endLeft(left)
-	e.tasks.run(e.watchPhones)
+	e.tasks.Run(e.watchPhones)
 	if e.cfg.MediaTimeout > 0 {
-		e.tasks.run(e.sweep)
+		e.tasks.Run(e.sweep)
 	}
 	e.log.Info("SIP is served", "udp", e.udp, "tcp", e.tcp, "tls", e.tls)
 	return nil
@@ -163,13 +164,13 @@ func (e *Engine) Stop(ctx context.Context) error {
 		l.Hangup(sip.StatusServiceUnavailable)
 	}
 	e.subs.end()
-	err := e.tasks.drain(ctx)
+	err := e.tasks.Drain(ctx)
 	e.phones.Stop()
 	e.trunks.Stop()
 	e.close()
 	if err != nil {
 		// Their transactions are gone: what still runs comes to its end.
-		<-e.tasks.drained
+		<-e.tasks.Drained()
 	}
 	return err
 }

@@ -223,7 +223,7 @@ func (in *inbound) refuse(l *leg, code int, why string) bool {
 // cancel ends a call in that its caller gave up (RFC 3261 §9.2). It is called
 // while sipgo holds its transaction and must not wait.
 func (in *inbound) cancel(l *leg, why reason) {
-	l.e.tasks.run(func() {
+	l.e.tasks.Run(func() {
 		in.mu.Lock()
 		answered := in.state == finalSent
 		if !answered {

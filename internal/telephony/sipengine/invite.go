@@ -228,11 +228,11 @@ func (a *attempt) accepted(res *sip.Response) *telephony.DialError {
 	stands := err == nil && a.leg.begin(d)
 	a.acknowledge(d, ack)
 	if err != nil {
-		a.e.tasks.run(func() { a.leg.bye(d) })
+		a.e.tasks.Run(func() { a.leg.bye(d) })
 		return a.fail(sip.StatusNotAcceptableHere, "Not Acceptable Here", err)
 	}
 	if !stands {
-		a.e.tasks.run(func() { a.leg.bye(d) })
+		a.e.tasks.Run(func() { a.leg.bye(d) })
 		return a.gaveUp(context.Cause(a.leg.ctx))
 	}
 	a.leg.startTimer(res, true)
@@ -284,7 +284,7 @@ func (a *attempt) onMore(res *sip.Response) {
 func (a *attempt) hangUp(res *sip.Response) {
 	d, ack := a.established(res)
 	a.acknowledge(d, ack)
-	a.e.tasks.run(func() { a.leg.bye(d) })
+	a.e.tasks.Run(func() { a.leg.bye(d) })
 }
 
 // abandon sees to it that a call given up does not ring on, in the background:
@@ -292,7 +292,7 @@ func (a *attempt) hangUp(res *sip.Response) {
 // §9.1: not before its first provisional response), and if it answers all the
 // same it is hung up.
 func (a *attempt) abandon(tx sip.ClientTransaction, req *sip.Request, heard bool, cause error) {
-	a.given = a.e.tasks.run(func() { a.reap(tx, req, heard, cause) })
+	a.given = a.e.tasks.Run(func() { a.reap(tx, req, heard, cause) })
 	if !a.given {
 		tx.Terminate()
 	}
@@ -308,7 +308,7 @@ func (a *attempt) reap(tx sip.ClientTransaction, req *sip.Request, heard bool, c
 		}
 	}
 	if heard {
-		a.e.tasks.run(cancel)
+		a.e.tasks.Run(cancel)
 	}
 	for {
 		select {
@@ -318,7 +318,7 @@ func (a *attempt) reap(tx sip.ClientTransaction, req *sip.Request, heard bool, c
 				if !heard {
 					heard = true
 					limit.Reset(finalWait)
-					a.e.tasks.run(cancel)
+					a.e.tasks.Run(cancel)
 				}
 				continue
 			case res.IsSuccess():
@@ -415,7 +415,7 @@ func (e *Engine) onStrayResponse(res *sip.Response) {
 	invite.SetTransport(res.Transport())
 	d := e.dialogFromResponse(invite, res, login{})
 	e.write(d.numbered(sip.ACK, cseq.SeqNo))
-	e.tasks.run(func() {
+	e.tasks.Run(func() {
 		if _, err := d.send(context.Background(), d.request(sip.BYE)); err != nil {
 			e.log.Warn("a BYE was not answered", "sip", callID.Value(), "err", fmt.Errorf("stray call: %w", err))
 		}

@@ -175,7 +175,7 @@ func (l *leg) retryRefresh() {
 	defer l.mu.Unlock()
 	if !l.ended {
 		l.timer.stop()
-		l.timer.timer = time.AfterFunc(wait, func() { l.e.tasks.run(l.refresh) })
+		l.timer.timer = time.AfterFunc(wait, func() { l.e.tasks.Run(l.refresh) })
 	}
 }
 

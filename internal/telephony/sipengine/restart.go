@@ -106,7 +106,7 @@ func (e *Engine) endLeft(left []entry) {
 	if e.ledger == nil {
 		return
 	}
-	e.tasks.run(e.noteLife)
+	e.tasks.Run(e.noteLife)
 	for _, en := range left {
 		m, err := sip.ParseMessage([]byte(en.Message))
 		req, ok := m.(*sip.Request)
@@ -117,9 +117,9 @@ func (e *Engine) endLeft(left []entry) {
 		}
 		switch {
 		case req.IsInvite() && req.Via() != nil:
-			e.tasks.run(func() { e.cancelLeft(en, req) })
+			e.tasks.Run(func() { e.cancelLeft(en, req) })
 		case req.Method == sip.BYE:
-			e.tasks.run(func() { e.byeLeft(en, req) })
+			e.tasks.Run(func() { e.byeLeft(en, req) })
 		}
 	}
 	e.ledger.tidy()

@@ -16,10 +16,10 @@ func (e *Engine) onRequest(req *sip.Request, tx *sip.ServerTx) {
 	// The transaction ends where nothing final was said, and is otherwise kept
 	// for retransmissions.
 	defer tx.TerminateGracefully()
-	if !e.tasks.begin() {
+	if !e.tasks.Begin() {
 		return
 	}
-	defer e.tasks.end()
+	defer e.tasks.End()
 	if req.From() == nil || req.To() == nil || req.CallID() == nil || req.CSeq() == nil || req.Via() == nil ||
 		req.CSeq().MethodName != req.Method || tag(req.From().Params) == "" {
 		e.refuse(req, tx, sip.StatusBadRequest, "Bad Request")

@@ -98,7 +98,7 @@ func (s *subscription) wake() {
 	defer s.mu.Unlock()
 	s.due = true
 	if !s.busy && !s.gone {
-		s.busy = s.e.tasks.run(s.tell)
+		s.busy = s.e.tasks.Run(s.tell)
 	}
 }
 

@@ -90,7 +90,7 @@ func (l *leg) restartTimer() {
 	switch {
 	case t.interval == 0:
 	case t.ours:
-		t.timer = time.AfterFunc(t.interval/2, func() { l.e.tasks.run(l.refresh) })
+		t.timer = time.AfterFunc(t.interval/2, func() { l.e.tasks.Run(l.refresh) })
 	default:
 		// RFC 4028 §10: the BYE comes before the end of the interval.
 		t.timer = time.AfterFunc(t.interval-min(t.interval/3, 32*time.Second), l.expired)
