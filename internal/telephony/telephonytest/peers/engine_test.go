@@ -72,7 +72,9 @@ func openOffice(t *testing.T, carriers ...*peers.Sipp) *office {
 	}
 	must(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+		// Longer than a BYE is repeated to a peer that has gone already (Timer F,
+		// 32 s).
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		if err := engine.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
