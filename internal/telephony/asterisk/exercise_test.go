@@ -1,8 +1,9 @@
+//go:build asterisk
+
 package asterisk_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -31,21 +32,6 @@ var exceptions = []telephonytest.Exception{
 	{Case: "Refuse/in any language", Why: "as above"},
 	{Case: "Refuse/and nothing breaks out of the words", Why: "as above"},
 	{Case: "Transfer/that fails, and the phone has its call back", Why: "passes mostly; once the phone was told nothing within a minute, and why is not known yet"},
-}
-
-// place is a directory of two carriers and an operator.
-type place struct {
-	trunks   []directory.Trunk
-	operator directory.Operator
-}
-
-func (p place) Trunks(context.Context) ([]directory.Trunk, error) { return p.trunks, nil }
-
-func (p place) Operator(_ context.Context, extension string) (directory.Operator, error) {
-	if extension != p.operator.Extension {
-		return directory.Operator{}, errors.New("no such operator")
-	}
-	return p.operator, nil
 }
 
 func newRig(t *testing.T) *telephonytest.Rig {

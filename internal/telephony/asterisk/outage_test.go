@@ -222,3 +222,18 @@ func TestAVoiceThatEndsEndsItsLeg(t *testing.T) {
 		}
 	})
 }
+
+// place is a directory of two carriers and an operator.
+type place struct {
+	trunks   []directory.Trunk
+	operator directory.Operator
+}
+
+func (p place) Trunks(context.Context) ([]directory.Trunk, error) { return p.trunks, nil }
+
+func (p place) Operator(_ context.Context, extension string) (directory.Operator, error) {
+	if extension != p.operator.Extension {
+		return directory.Operator{}, errors.New("no such operator")
+	}
+	return p.operator, nil
+}
