@@ -96,7 +96,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	queues := acd.New(phones, db)
 	services := scenario.Services{
 		Engine: phones, Journal: db.Journal(), Tapes: archive, Speech: library, Operators: db, Locations: db, Hearing: hearing,
-		Directory: db, Queues: queues, Pauses: db, Lines: scenario.NewLines(), Talks: scenario.NewTalks(),
+		Directory: db, Queues: queues, Pauses: db, Lines: scenario.NewLines(), Talks: scenario.NewTalks(), Pickups: scenario.NewPickups(),
 		Features: c.features(), Region: c.Region, Logger: log,
 	}
 	self, err := dryrun.Self()
@@ -187,6 +187,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 func (c *serveCmd) features() scenario.Features {
 	return scenario.Features{
 		Attended: c.TransferAttended, Blind: c.TransferBlind, Back: c.TransferBack, ThreeWay: c.TransferThreeWay,
+		PickUp: c.PickupCode, PickUpAny: c.PickupAnyCode,
 		InterDigit: c.TransferInterDigitTimeout, Digit: c.TransferDigitTimeout, Ring: c.TransferRing, NoReturn: !c.TransferReturn,
 	}
 }

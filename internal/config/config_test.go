@@ -99,6 +99,7 @@ func TestEverySettingFromEachSource(t *testing.T) {
 		LogLevel: "debug", LogFormat: "json",
 		TransferAttended: "*21", TransferBlind: "#1", TransferBack: "*9", TransferThreeWay: "*8", TransferDigitTimeout: 2 * time.Second,
 		TransferInterDigitTimeout: 4 * time.Second, TransferRing: 30 * time.Second, TransferReturn: false,
+		PickupCode: "*7", PickupAnyCode: "*70",
 		NoticeCode: "*61", NoticeAllow: []string{"_1XX", "_2[0-4]X"}, NoticeMax: 2 * time.Minute, NoticeTemplate: "Никого нет",
 	}
 	var args, env []string
@@ -122,7 +123,7 @@ func TestEverySettingFromEachSource(t *testing.T) {
 		env = append(env, Variable(tag.Get("name")), text)
 		if tag.Get("yaml") == "outbound_allow" {
 			text = "[10.0.0.0/8, fd00::/8]"
-		} else if strings.HasPrefix(tag.Get("yaml"), "transfer_") || strings.HasPrefix(tag.Get("yaml"), "notice_") {
+		} else if strings.HasPrefix(tag.Get("yaml"), "transfer_") || strings.HasPrefix(tag.Get("yaml"), "notice_") || strings.HasPrefix(tag.Get("yaml"), "pickup_") {
 			text = fmt.Sprintf("%q", text) // '#' and '*' mean something in YAML
 		}
 		fmt.Fprintf(&file, "%s: %s\n", tag.Get("yaml"), text)
@@ -199,6 +200,7 @@ func TestValidateTellsAllProblems(t *testing.T) {
 		HTTP: "8080", SIP: "host:99999", SIPTLS: ":5061", AGI: "x", PublicURL: "ftp://x", AdminKey: "short", RTPPorts: Ports{80, 90},
 		MediaTimeout: time.Second, Drain: -time.Second, Region: "ru", Engine: EngineAsterisk, SIPAdvertise: netip.MustParseAddr("0.0.0.0"), TLSCert: "x",
 		TransferAttended: "*", TransferBlind: "*2", TransferBack: "a", TransferThreeWay: "123456", TransferRing: time.Hour,
+		PickupCode: "8", PickupAnyCode: "*8x",
 		NoticeCode: "600", NoticeAllow: []string{"1XX"},
 	}
 	err := s.Validate()
@@ -207,7 +209,7 @@ func TestValidateTellsAllProblems(t *testing.T) {
 	}
 	for _, flag := range []string{"data", "http", "sip", "sip-tls", "agi", "public-url", "rtp-ports", "media-timeout", "drain", "region", "ari-url", "ari-username", "sip-advertise", "tls-cert",
 		"transfer-attended", "transfer-back", "transfer-three-way", "transfer-digit-timeout", "transfer-inter-digit-timeout", "transfer-ring",
-		"notice-code", "notice-allow", "notice-max"} {
+		"pickup-code", "pickup-any-code", "notice-code", "notice-allow", "notice-max"} {
 		if !strings.Contains(err.Error(), "--"+flag+": ") {
 			t.Errorf("does not mention --%s:\n%v", flag, err)
 		}

@@ -94,6 +94,12 @@ type Settings struct {
 	// passed him on.
 	TransferReturn bool `yaml:"transfer_return" name:"transfer-return" default:"true" help:"Give a client whom the colleague did not take back to the operator."`
 
+	// PickupCode and an extension are what operators dial to take the call that
+	// rings there, PickupAnyCode to take the one that rings longest: * or # and up
+	// to nine keys, empty is off. docs/operators.md.
+	PickupCode    string `yaml:"pickup_code" name:"pickup-code" default:"**" placeholder:"KEYS" help:"Dialled before a colleague's extension: takes the call that rings there."`
+	PickupAnyCode string `yaml:"pickup_any_code" name:"pickup-any-code" default:"*8" placeholder:"KEYS" help:"Takes the call that rings longest at any colleague's."`
+
 	// NoticeCode is what operators dial to record what callers hear who do not
 	// reach them: * or # and up to nine keys; empty is off. docs/notices.md.
 	NoticeCode string `yaml:"notice_code" name:"notice-code" default:"*600" placeholder:"KEYS" help:"Code by which operators record their notices."`

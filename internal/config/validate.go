@@ -66,6 +66,7 @@ func (s *Settings) Validate() error {
 		wrong("drain", "%s: must be 0 to 24h", d)
 	}
 	s.validateTransfers(wrong)
+	s.validatePickup(wrong)
 	s.validateNotices(wrong)
 	if !twoLetters.MatchString(s.Region) {
 		wrong("region", "%q: must be the two capital letters of a country (ISO 3166-1), like RU", s.Region)
@@ -108,6 +109,22 @@ func (s *Settings) validateTransfers(wrong func(flag, format string, args ...any
 		if t.d < t.least || t.d > t.most {
 			wrong(t.flag, "%s: must be %s to %s", t.d, t.least, t.most)
 		}
+	}
+}
+
+func (s *Settings) validatePickup(wrong func(flag, format string, args ...any)) {
+	if s.PickupCode != "" && !serviceCode.MatchString(s.PickupCode) {
+		wrong("pickup-code", "%q: must be * or # and one to nine of 0-9, * and #", s.PickupCode)
+	}
+	switch {
+	case s.PickupAnyCode == "":
+	case !serviceCode.MatchString(s.PickupAnyCode):
+		wrong("pickup-any-code", "%q: must be * or # and one to nine of 0-9, * and #", s.PickupAnyCode)
+	case s.PickupAnyCode == s.NoticeCode:
+		wrong("pickup-any-code", "%q: is --notice-code as well", s.PickupAnyCode)
+	}
+	if s.PickupCode != "" && strings.HasPrefix(s.NoticeCode, s.PickupCode) {
+		wrong("pickup-code", "%q: --notice-code %q begins with it", s.PickupCode, s.NoticeCode)
 	}
 }
 

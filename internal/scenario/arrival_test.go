@@ -69,7 +69,7 @@ func (s *stage) board() *Switchboard {
 	b := &Switchboard{
 		Services: Services{
 			Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
-			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Features: s.features, Queues: acd.New(s.engine, people{s.plan, s.operators}), Pauses: operators(s.operators), Logger: slog.New(slog.DiscardHandler),
+			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Pickups: s.pickups, Features: s.features, Queues: acd.New(s.engine, people{s.plan, s.operators}), Pauses: operators(s.operators), Logger: slog.New(slog.DiscardHandler),
 		},
 		Voice: speech.Voice{Language: "ru"}, Responsible: s, Later: s, NoticeRules: s.noticeRules,
 	}

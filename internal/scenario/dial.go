@@ -127,9 +127,9 @@ func (e *unreached) Unwrap() error { return e.last }
 // cancelled, and have been when it returns. listener hears the ringing; nil:
 // nobody. The error is ctx's cause or *unreached.
 func (s *course) dialFirst(ctx context.Context, targets []target, listener *line) (*line, error) {
-	winner, all := s.dialTogether(ctx, targets, listener)
-	if winner >= 0 {
-		return all[winner].value, nil
+	l, all := s.dialTogether(ctx, targets, listener)
+	if l != nil {
+		return l, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, cause
@@ -144,10 +144,23 @@ type elsewhere struct{ error }
 
 func (elsewhere) Is(target error) bool { return target == telephony.ErrElsewhere }
 
-// dialTogether is dialFirst that tells what came of each target; winner is -1 if
-// nobody answered. The phones that lose are told that the call was answered
-// elsewhere.
-func (s *course) dialTogether(ctx context.Context, targets []target, listener *line) (winner int, all []result[*line]) {
+// dialTogether is dialFirst that tells what came of each target, too; l is nil if
+// nobody answered. A colleague may pick the call up, who is no target. The phones
+// that lose are told that the call was answered elsewhere.
+func (s *course) dialTogether(ctx context.Context, targets []target, listener *line) (l *line, all []result[*line]) {
+	var winner int
+	colleague := s.orPickedUp(ctx, targets, func(ctx context.Context) { winner, all = s.dialAll(ctx, targets, listener) })
+	if winner < 0 {
+		return colleague, all
+	}
+	if colleague != nil { // in the same instant
+		s.hangUp(colleague)
+	}
+	return all[winner].value, all
+}
+
+// dialAll is dialTogether without colleagues; winner is -1 if nobody answered.
+func (s *course) dialAll(ctx context.Context, targets []target, listener *line) (winner int, all []result[*line]) {
 	var answered atomic.Bool
 	ringing, end := context.WithCancelCause(ctx)
 	defer end(nil)

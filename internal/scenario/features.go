@@ -17,6 +17,10 @@ type Features struct {
 	// colleague's number; Back and ThreeWay while the colleague is consulted.
 	// None begins with another that can be pressed at the same time.
 	Attended, Blind, Back, ThreeWay string
+	// PickUp is dialled before a colleague's extension to take the call that
+	// rings there, PickUpAny by itself to take the one that rings longest
+	// anywhere. Empty: there is no such code.
+	PickUp, PickUpAny string
 	// InterDigit ends the dialling of a number: no key for so long ('#' ends
 	// it at once). Digit is how long after one key of a code the next must
 	// come, or it was no code.
@@ -31,7 +35,7 @@ type Features struct {
 // DefaultFeatures are those of the specification (2-transfers-and-crm); the
 // times not named there are Asterisk's, but for the ringing.
 var DefaultFeatures = Features{
-	Attended: "*2", Blind: "##", Back: "*1", ThreeWay: "*3",
+	Attended: "*2", Blind: "##", Back: "*1", ThreeWay: "*3", PickUp: "**", PickUpAny: "*8",
 	InterDigit: 3 * time.Second, Digit: time.Second, Ring: 20 * time.Second,
 }
 

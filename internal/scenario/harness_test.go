@@ -58,6 +58,7 @@ type tester interface {
 type stage struct {
 	engine   *scripted.Engine
 	talks    *Talks
+	pickups  *Pickups
 	features Features
 	callID   string
 	// second: there is another call on the same phones; sound is asked at the end.
@@ -92,7 +93,7 @@ func try(t *testing.T, f func(t *testing.T, s *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{
-			engine: scripted.New(), talks: NewTalks(), callID: "call", packet: simple(), operators: map[string]directory.Operator{},
+			engine: scripted.New(), talks: NewTalks(), pickups: NewPickups(), callID: "call", packet: simple(), operators: map[string]directory.Operator{},
 			journal: &journal{}, tapes: &tapes{tracks: map[string]recording.Side{}}, began: time.Now(),
 		}
 		f(t, s)
@@ -110,7 +111,7 @@ func (s *stage) run(t tester) Outcome {
 	s.journal.flushErr, s.tapes.err = s.flushErr, s.tapeErr
 	c := &Callbacks{Services{
 		Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators), Locations: s.locations, Hearing: s.hearing,
-		Directory: s.plan, Talks: s.talks, Features: s.features, Logger: slog.New(slog.DiscardHandler),
+		Directory: s.plan, Talks: s.talks, Pickups: s.pickups, Features: s.features, Logger: slog.New(slog.DiscardHandler),
 	}}
 	if s.wrap != nil {
 		c.Engine = s.wrap(s.engine)

@@ -23,6 +23,9 @@ func (a *arrival) fromOperator(ctx context.Context) error {
 		a.caller.Refuse(403, "the operator is not known any more")
 		return fmt.Errorf("%w: operator %s: %w", errForbidden, a.info.Operator, err)
 	}
+	if meant, ok := a.ringMeant(); ok {
+		return a.pickUpOther(ctx, meant)
+	}
 	if a.dialsNoticeCode() {
 		return a.ownNotice(ctx, by.Extension)
 	}

@@ -227,14 +227,12 @@ func (s *course) ringMembers(ctx context.Context, turn *acd.Turn, from caller, r
 		o.CallWaiting = false // a queue rings nobody who talks
 		targets = append(targets, s.ringing(ctx, o, s.operatorLeg(), from, rings)...)
 	}
-	winner, all := s.dialTogether(ctx, targets, nil)
-	var operator *line
+	operator, all := s.dialTogether(ctx, targets, nil)
 	var fault error
 	for i, r := range all {
 		extension := targets[i].who()
 		switch outcome, told := outcomeOf(ctx, r, targets[i]); {
-		case i == winner:
-			operator = r.value
+		case r.err == nil:
 			outcomes[extension] = acd.Took
 		case !told:
 			fault = r.err

@@ -93,6 +93,7 @@ type Services struct {
 	Lines     *Lines          // of all scenarios of the engine; nil: nobody is kept from a second call
 	Features  Features        // the keys to transfer by
 	Talks     *Talks          // of all scenarios of the engine; nil: no transfers between two calls, nor through the API
+	Pickups   *Pickups        // of all scenarios of the engine; nil: nobody takes a call that rings at a colleague's
 	Region    string          // whose spelling of numbers is understood (ISO 3166). Default RU
 	Logger    *slog.Logger    // nil: slog.Default
 }

@@ -63,12 +63,17 @@ func (b *Switchboard) Run(ctx context.Context, in Arrival) call.Status {
 		course: b.newCourse(in.CallID, in.Account, b.Voice), board: b, info: in.Leg.Info(), at: time.Now(),
 	}
 	a.caller = &line{Leg: in.Leg}
-	return a.perform(ctx, func(ctx context.Context) error {
+	status := a.perform(ctx, func(ctx context.Context) error {
 		if a.info.Operator != "" {
 			return a.fromOperator(ctx)
 		}
 		return a.fromTrunk(ctx)
 	}).Status
+	if a.caller.gone {
+		// Its phone system hangs it up when we return, and it is on another call.
+		<-a.caller.Context().Done()
+	}
+	return status
 }
 
 // arrival is a call that came to us, under way.

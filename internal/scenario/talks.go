@@ -161,10 +161,15 @@ func (h *handover) refuse() {
 	}
 }
 
-// wait is for the line; nil if it is not given.
+// wait is take that does not wait long.
 func (h *handover) wait(ctx context.Context) *line {
 	ctx, cancel := context.WithTimeout(ctx, handoverTime)
 	defer cancel()
+	return h.take(ctx)
+}
+
+// take waits for the line; nil if it is not given before ctx ends.
+func (h *handover) take(ctx context.Context) *line {
 	if l, err := h.leg.Next(ctx); err == nil {
 		return l
 	}

@@ -17,7 +17,7 @@ import (
 // line, that long after the first began.
 func (s *stage) besides(t tester, after time.Duration, by scripted.Phone, run func()) (consultation *stage) {
 	c := &stage{
-		engine: s.engine, talks: s.talks, operators: s.operators, plan: s.plan, callID: "consultation", second: true,
+		engine: s.engine, talks: s.talks, pickups: s.pickups, operators: s.operators, plan: s.plan, callID: "consultation", second: true,
 		journal: &journal{}, tapes: &tapes{tracks: map[string]recording.Side{}}, began: s.began,
 	}
 	var second sync.WaitGroup
