@@ -6,6 +6,8 @@ LINTER  := $(BIN)/golangci-lint
 # Two test programs at once: the suites place calls in real time and want a CPU each.
 PARALLEL ?= 2
 FUZZTIME ?= 10s
+# More flags of the demo: DEMO="--language en --once".
+DEMO    ?=
 # What `perezvon version` says; a tarball without git says so.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -18,8 +20,9 @@ build: ## Build bin/perezvon
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/perezvon ./cmd/perezvon
 
 .PHONY: demo
-demo: build ## Place a real callback between two phones on this machine and show it
-	$(BIN)/perezvon demo
+demo: build ## Place a real callback between two phones on this machine, tell a CRM, and show it
+	$(GO) build -o $(BIN)/portal ./internal/bitrix24/bitrixtest/portal
+	@$(BIN)/portal -user 11=101 $(BIN)/perezvon demo --bitrix24 {webhook} $(DEMO)
 
 .PHONY: test
 test: peers tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector

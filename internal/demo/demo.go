@@ -34,6 +34,9 @@ type Demo struct {
 	Out io.Writer
 	// Stay keeps the server up afterwards, until ctx ends.
 	Stay bool
+	// Bitrix24 is the address of an incoming webhook of a portal that is told of
+	// the call; default: none. A portal on loopback may be reached by plain HTTP.
+	Bitrix24 string
 }
 
 // The people of the demo.
@@ -58,6 +61,9 @@ func (d Demo) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.Stop()) }()
+	if err := d.connect(ctx, srv); err != nil {
+		return err
+	}
 
 	managerPhone, clientPhone, err := d.phones(ctx, srv)
 	if err != nil {
@@ -88,6 +94,9 @@ func (d Demo) Run(ctx context.Context) (err error) {
 	if err := d.conclude(ctx, srv, accepted, status); err != nil {
 		return err
 	}
+	if err := d.askCRM(ctx, srv, accepted.CallID); err != nil {
+		return err
+	}
 	if d.Stay {
 		fmt.Fprintln(d.Out, "\nThe server stays up. Press Ctrl-C to end it.")
 		select {
@@ -109,7 +118,7 @@ func (d Demo) serve(ctx context.Context) (*serverproc.Process, error) {
 		return nil, err
 	}
 	defer log.Close() // the server has a handle of its own
-	o := serverproc.Options{Binary: d.Binary, Data: d.Data, Log: log}
+	o := serverproc.Options{Binary: d.Binary, Data: d.Data, Log: log, Args: d.reach()}
 	if free("tcp", usualHTTP) && free("udp", usualSIP) && free("tcp", usualSIP) {
 		o.HTTP, o.SIP = usualHTTP, usualSIP
 	}

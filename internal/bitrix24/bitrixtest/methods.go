@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// recordFile is the id of every attached record.
+const recordFile = 9079
+
 // refusal is an error that a method answers.
 type refusal struct {
 	status            int
@@ -62,7 +65,7 @@ func (p *Portal) carryOut(method string, r *http.Request, body []byte) (int, any
 		if refused := p.upload(r, body); refused != nil {
 			return refused.status, failure(refused.code, refused.description)
 		}
-		return http.StatusOK, map[string]any{"result": map[string]any{"FILE_ID": 9079}}
+		return http.StatusOK, map[string]any{"result": map[string]any{"FILE_ID": recordFile}}
 	}
 	var in params
 	if err := json.Unmarshal(body, &in); err != nil {
@@ -306,6 +309,9 @@ func (p *Portal) statistic(in params) any {
 		if len(c.Transcripts) > 0 {
 			item["TRANSCRIPT_ID"] = "1"
 		}
+		if c.Record != nil {
+			item["RECORD_FILE_ID"] = fmt.Sprint(recordFile)
+		}
 		list = append(list, item)
 	}
 	return list
@@ -355,7 +361,7 @@ func (p *Portal) attach(in params) (any, *refusal) {
 		return nil, core("File content is not properly encoded. Base64 encoding is expected.")
 	}
 	c.Record, c.Records = content, c.Records+1
-	return map[string]any{"FILE_ID": 9079}, nil
+	return map[string]any{"FILE_ID": recordFile}, nil
 }
 
 func (p *Portal) upload(r *http.Request, body []byte) *refusal {

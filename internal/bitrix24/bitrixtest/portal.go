@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -154,6 +155,7 @@ func (p *Portal) Calls() []Call {
 	all := make([]Call, len(p.calls))
 	for i, c := range p.calls {
 		all[i] = *c
+		all[i].Cards = maps.Clone(c.Cards)
 	}
 	return all
 }
