@@ -9,6 +9,7 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
@@ -39,6 +40,7 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", errNoRoute, why)
 	}
 	a.note("route " + route.Name + ": " + why)
+	a.follow(route)
 	err = a.steps(waiting, route.Steps)
 	switch {
 	case context.Cause(ctx) != nil:
@@ -54,6 +56,13 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 	}
 	a.caller.Refuse(480, errNobody.Error())
 	return errNobody
+}
+
+// follow lets the server speak as the route says from now on. What no route of
+// the call says stays as it is.
+func (a *arrival) follow(r directory.Route) {
+	a.voice = speech.Voice{Language: cmp.Or(r.Language, a.voice.Language), Name: cmp.Or(r.Voice, a.voice.Name)}
+	a.transcribe = a.transcribe || r.Transcribe
 }
 
 // steps does one step after the other until one of them takes the call or ends
@@ -300,6 +309,7 @@ func (a *arrival) goOn(ctx context.Context, name string) error {
 	for _, r := range routes {
 		if r.Name == name {
 			a.note("route " + name)
+			a.follow(r)
 			return a.steps(ctx, r.Steps)
 		}
 	}

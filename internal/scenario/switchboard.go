@@ -90,6 +90,8 @@ type arrival struct {
 	rang bool
 	// talked tells that the caller had somebody, and lost him by a transfer.
 	talked bool
+	// transcribe: the conversation is written down, for its route says so.
+	transcribe bool
 	// routes counts the routes that the call was sent on to.
 	routes int
 }
@@ -118,7 +120,7 @@ func (a *arrival) pickUp(ctx context.Context) error {
 	if err := a.answer(ctx); err != nil {
 		return err
 	}
-	a.startRecording(false)
+	a.startRecording(a.wantsTranscript(a.transcribe))
 	a.caller.Record(a.track(a.caller.ID(), a.caller.role))
 	return nil
 }
