@@ -43,11 +43,20 @@ type people struct {
 	operators
 }
 
-func (s *stage) ResponsibleFor(_ context.Context, _, number string, _ directory.Responsible) (extension, why string, err error) {
-	if extension = s.knows[number]; extension == "" {
-		return "", "nobody has talked to " + number, nil
+func (s *stage) Responsible(ctx context.Context, _, number string, rule call.ResponsibleRule) (call.Responsible, error) {
+	if rule.CRM > 0 { // it takes all the time it may
+		timer := time.NewTimer(rule.CRM)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return call.Responsible{}, context.Cause(ctx)
+		}
 	}
-	return extension, "the newest call", nil
+	if extension := s.knows[number]; extension != "" {
+		return call.Responsible{Operator: extension, Reason: "the newest call"}, nil
+	}
+	return call.Responsible{Reason: "nobody has talked to " + number}, nil
 }
 
 func (s *stage) CallBack(_ context.Context, _, widget, client string) error {
@@ -189,6 +198,24 @@ func TestTheResponsibleOperatorRingsFirstThenTheNextStep(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A CRM that is slow costs the caller its time limit and no more, and nobody is
+// rung for a caller who has hung up meanwhile.
+func TestTheCRMMayTakeItsTimeAndNoMore(t *testing.T) {
+	fromCRM := directory.Step{Responsible: &directory.Responsible{RingS: 15, Policy: "last", Source: call.SourceCRM, CRMTimeoutMS: 1500}}
+	try(t, func(t *testing.T, s *stage) {
+		s.office(fromCRM, ringOperator("102"))
+		s.knows = map[string]string{"+79161234567": "101"}
+		s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}), call.Completed, 13500*time.Millisecond)
+		s.has(t, "1.5s leg.dialing o1 101 +79161234567", "3.5s joined o1 c1")
+	})
+	try(t, func(t *testing.T, s *stage) {
+		s.office(fromCRM, ringOperator("102"))
+		s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}.HangsUp(time.Second)), call.Abandoned, time.Second)
+		s.hasNot(t, "leg.dialing")
+		s.hasNot(t, "note (responsible")
+	})
 }
 
 func TestACallThatNobodyTakesEndsAsNoAnswer(t *testing.T) {

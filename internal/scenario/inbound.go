@@ -116,18 +116,20 @@ func (a *arrival) responsible(ctx context.Context, r directory.Responsible) erro
 	if a.board.Responsible == nil {
 		return nil
 	}
-	extension, why, err := a.board.Responsible.ResponsibleFor(ctx, a.account, a.caller.number, r)
+	found, err := a.board.Responsible.Responsible(ctx, a.account, a.caller.number, r.Rule())
 	switch {
+	case ctx.Err() != nil: // the caller did not wait for it
+		return context.Cause(ctx)
 	case err != nil:
 		a.log.ErrorContext(ctx, "the responsible operator cannot be looked up", "err", err)
 		a.note("responsible: " + err.Error())
 		return nil
-	case extension == "":
-		a.note("responsible: " + why)
+	}
+	a.note(found.Note())
+	if !found.Found() {
 		return nil
 	}
-	a.note("responsible: " + extension + ": " + why)
-	_, err = a.ringOperator(ctx, extension, time.Duration(r.RingS)*time.Second)
+	_, err = a.ringOperator(ctx, found.Operator, time.Duration(r.RingS)*time.Second)
 	return err
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
@@ -31,11 +30,11 @@ type Switchboard struct {
 	NoticeRules NoticeRules
 }
 
-// Responsibles finds the operator who talked to a client.
+// Responsibles finds the operator who is responsible for a client.
 type Responsibles interface {
-	// ResponsibleFor is the operator's extension and why it is he; "" and why
-	// nobody is.
-	ResponsibleFor(ctx context.Context, account, number string, r directory.Responsible) (extension, why string, err error)
+	// Responsible is who is responsible for the client with that number, and why.
+	// It keeps to the rule's time where the CRM is asked.
+	Responsible(ctx context.Context, account, number string, rule call.ResponsibleRule) (call.Responsible, error)
 }
 
 // Later plans callbacks.
