@@ -85,7 +85,7 @@ func (a *arrival) step(ctx context.Context, s directory.Step) error {
 	case s.Responsible != nil:
 		return a.responsible(ctx, *s.Responsible)
 	case s.Queue != nil:
-		return a.queueStep(ctx, *s.Queue)
+		return a.queueStep(ctx, ctx, *s.Queue)
 	case s.Operator != nil:
 		return a.operator(ctx, *s.Operator)
 	case s.Number != nil:
