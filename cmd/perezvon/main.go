@@ -17,13 +17,14 @@ import (
 
 // commands are the subcommands, each in a file of its own.
 type commands struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Demo    demoCmd    `cmd:"" help:"Show a real callback between two phones on this machine."`
-	Notice  noticeCmd  `cmd:"" help:"What callers hear who do not reach an operator: on, off, text or delete, for many at once."`
-	Phone   phoneCmd   `cmd:"" help:"A small softphone: register, call, answer, speak, press keys, record."`
-	Bench   benchCmd   `cmd:"" help:"Measure a server from outside."`
-	Version versionCmd `cmd:"" help:"Print the version."`
-	Try     tryCmd     `cmd:"" hidden:"" help:"Play a scene of a dry run; the server does so itself."`
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Demo     demoCmd     `cmd:"" help:"Show a real callback between two phones on this machine."`
+	Notice   noticeCmd   `cmd:"" help:"What callers hear who do not reach an operator: on, off, text or delete, for many at once."`
+	Phone    phoneCmd    `cmd:"" help:"A small softphone: register, call, answer, speak, press keys, record."`
+	Bench    benchCmd    `cmd:"" help:"Measure a server from outside."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Asterisk asteriskCmd `cmd:"" help:"Prepare an Asterisk for --engine asterisk."`
+	Try      tryCmd      `cmd:"" hidden:"" help:"Play a scene of a dry run; the server does so itself."`
 }
 
 func main() {

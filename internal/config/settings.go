@@ -69,8 +69,8 @@ type Settings struct {
 	// Engine is what makes the calls: EngineSIP (built in) or EngineAsterisk.
 	Engine string `yaml:"engine" name:"engine" default:"sip" enum:"sip,asterisk" placeholder:"sip|asterisk" help:"What makes the calls: sip (built in) or asterisk."`
 	// ARI… reach Asterisk; used with EngineAsterisk only.
-	ARIURL      string `yaml:"ari_url" name:"ari-url" placeholder:"URL" help:"Asterisk's ARI, http://host:8088/ari."`
-	ARIUsername string `yaml:"ari_username" name:"ari-username" placeholder:"NAME" help:"User of ARI."`
+	ARIURL      string `yaml:"ari_url" name:"ari-url" default:"http://127.0.0.1:8088/ari" placeholder:"URL" help:"Asterisk's ARI, http://host:8088/ari."`
+	ARIUsername string `yaml:"ari_username" name:"ari-username" default:"perezvon" placeholder:"NAME" help:"User of ARI."`
 	ARIPassword Secret `yaml:"ari_password" name:"ari-password" placeholder:"WORD" help:"Password of ARI."`
 	ARIApp      string `yaml:"ari_app" name:"ari-app" default:"perezvon" placeholder:"NAME" help:"Stasis application."`
 	// AGI is the address of the FastAGI service; off by default.

@@ -79,6 +79,10 @@ type Options struct {
 	Extensions string
 	// Modules are loaded beside the usual ones, as "app_dial.so".
 	Modules []string
+	// Files, if set, gives files of the configuration that take the place of the
+	// usual ones, as "ari.conf". a has its ports, user and password. Then Start
+	// waits until Asterisk says that it is ready: it may be made not to serve ARI.
+	Files func(a *Asterisk) (map[string]string, error)
 }
 
 // Start starts an Asterisk and waits until it serves ARI. The caller stops it.
@@ -134,6 +138,11 @@ func start(ctx context.Context, o Options) (_ *Asterisk, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	if o.Files != nil {
+		if err := a.replace(o.Files); err != nil {
+			return nil, err
+		}
+	}
 	loader, err := filepath.Glob(filepath.Join(root, "usr/lib/*/ld-linux-*.so.*"))
 	if err != nil || len(loader) == 0 {
 		return nil, fmt.Errorf("%s has no dynamic loader", root)
@@ -149,7 +158,11 @@ func start(ctx context.Context, o Options) (_ *Asterisk, err error) {
 		return nil, err
 	}
 	go func() { defer close(a.ended); _ = a.process.Wait() }() // how it ends is told by its log
-	if err := a.ready(ctx); err != nil {
+	serves := a.asked
+	if o.Files != nil {
+		serves = a.says
+	}
+	if err := a.ready(ctx, serves); err != nil {
 		return nil, fmt.Errorf("asterisk: %w; its log:\n%s", err, a.Log())
 	}
 	return a, nil
@@ -248,14 +261,28 @@ func (a *Asterisk) configure(values map[string]any) error {
 	return nil
 }
 
-// ready returns when ARI is served.
-func (a *Asterisk) ready(ctx context.Context) error {
+// replace puts files in the place of those that configure has written.
+func (a *Asterisk) replace(files func(*Asterisk) (map[string]string, error)) error {
+	all, err := files(a)
+	if err != nil {
+		return err
+	}
+	for name, text := range all {
+		if err := os.WriteFile(filepath.Join(a.dir, filepath.Base(name)), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready returns when serves returns nil.
+func (a *Asterisk) ready(ctx context.Context, serves func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, starting)
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		err := a.asked(ctx)
+		err := serves(ctx)
 		switch {
 		case err == nil && strings.Contains(a.Log(), noTransport), errors.Is(err, errForeign):
 			return errEnded
@@ -303,6 +330,16 @@ func (a *Asterisk) asked(ctx context.Context) error {
 	}
 	return nil
 }
+
+// says tells whether Asterisk calls itself ready.
+func (a *Asterisk) says(context.Context) error {
+	if !strings.Contains(a.Log(), "Asterisk Ready.") {
+		return errNotReady
+	}
+	return nil
+}
+
+var errNotReady = errors.New("it is still starting")
 
 // Log is what Asterisk has written so far.
 func (a *Asterisk) Log() string { return a.log.String() }

@@ -193,11 +193,7 @@ func (s *course) startRecording(transcribe bool) {
 	}
 	tape.Start(time.Now())
 	s.tape = tape
-	e := call.Event{Type: call.RecordingStarted, Transcribe: transcribe}
-	if transcribe {
-		e.Language = s.voice.Language
-	}
-	s.event(e)
+	s.event(call.Event{Type: call.RecordingStarted, Transcribe: transcribe})
 }
 
 func (s *course) closeTape() {

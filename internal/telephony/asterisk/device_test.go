@@ -1,3 +1,5 @@
+//go:build asterisk
+
 package asterisk_test
 
 import (

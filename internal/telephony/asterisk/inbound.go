@@ -69,7 +69,7 @@ func (l *leg) identify(endpoint string) error {
 	l.info.Operator = endpoint
 	l.mu.Unlock()
 	l.e.states.tell(endpoint)
-	// The phone's own key asks us (Asterisk 20.14, 22.4); an older one transfers
+	// The phone's own key asks us (Asterisk 20.13, 22.3); an older one transfers
 	// by itself.
 	if err := l.e.ari.SetVariable(ctx, l.its(), transferHandling, ariOnly); err != nil && !ari.Gone(err) {
 		l.log.Warn("the transfer key of the phone is Asterisk's own", "err", err)

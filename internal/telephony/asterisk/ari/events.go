@@ -16,6 +16,7 @@ const (
 	ChannelHold          = "ChannelHold"
 	ChannelUnhold        = "ChannelUnhold"
 	ChannelTransfer      = "ChannelTransfer"
+	ChannelDialplan      = "ChannelDialplan"
 	DialEvent            = "Dial"
 	DeviceStateChanged   = "DeviceStateChanged"
 )
@@ -48,6 +49,10 @@ type Event struct {
 	// (ChannelTransfer).
 	ReferTo    *ReferTo    `json:"refer_to"`
 	ReferredBy *ReferredBy `json:"referred_by"`
+	// DialplanApp is the dialplan's application that the channel has come to,
+	// and DialplanData what it was given: Stasis, perezvon (ChannelDialplan).
+	DialplanApp  string `json:"dialplan_app"`
+	DialplanData string `json:"dialplan_app_data"`
 	// DeviceState is what a device does (DeviceStateChanged).
 	DeviceState *DeviceState `json:"device_state"`
 	// Timestamp is when it happened, by Asterisk's clock.

@@ -41,6 +41,9 @@ type Fake struct {
 	// it returns. nil: 200 without a body.
 	Answers func(request string, r *http.Request) Answer
 
+	// AnyApp lets clients listen under any name; otherwise App alone.
+	AnyApp bool
+
 	t       testing.TB
 	server  *httptest.Server
 	net     *memory
@@ -147,7 +150,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *Fake) events(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Get("app") != App {
+	if !f.AnyApp && r.URL.Query().Get("app") != App {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}

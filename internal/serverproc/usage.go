@@ -1,5 +1,4 @@
-// Package usage reads what a process of this machine uses, from proc(5).
-package usage
+package serverproc
 
 import (
 	"bytes"
@@ -11,10 +10,10 @@ import (
 	"time"
 )
 
-// CPU is the processor time that a process has used since its start, in its own
-// code and in the kernel's (stat, fields 14 and 15, in ticks of 10 ms).
-func CPU(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// CPU is the processor time the server has used since its start (proc(5), stat
+// fields 14 and 15, in ticks of 10 ms).
+func (p *Process) CPU() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
 	if err != nil {
 		return 0, err
 	}
@@ -31,9 +30,9 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
-// Memory is the resident memory of a process in bytes.
-func Memory(pid int) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// Memory is the server's resident memory in bytes.
+func (p *Process) Memory() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		return 0, err
 	}
