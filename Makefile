@@ -25,17 +25,12 @@ demo: build ## Place a real callback between two phones on this machine, tell a 
 	@$(BIN)/portal -user 11=101 $(BIN)/perezvon demo --bitrix24 {webhook} $(DEMO)
 
 .PHONY: test
-test: peers tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
+test: peers asterisk tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
 	$(GO) test -race -timeout 15m -p $(PARALLEL) ./...
 
 .PHONY: peers
 peers: ## Install the programs that tests call: other SIP phones, a browser, a database
 	@scripts/install-peers
-
-.PHONY: test-asterisk
-test-asterisk: peers asterisk ## The same engine suite on a real Asterisk 22; not in test until it is steady
-	$(GO) test -race -tags asterisk -timeout 15m ./internal/telephony/asterisk/...
-	$(GO) test -race -tags asterisk -timeout 15m -run Asterisk ./internal/e2e
 
 .PHONY: asterisk
 asterisk: ## Set up the Asterisk 22 that tests call (two minutes, once)

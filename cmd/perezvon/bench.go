@@ -11,14 +11,16 @@ import (
 )
 
 type benchCmd struct {
-	Calls       benchCallsCmd       `cmd:"" help:"Let callbacks talk at the same time, with phones in this process and the server in another."`
+	Calls       benchCallsCmd       `cmd:"" help:"Let callbacks talk at the same time, with phones in this process and the server in another; on either engine."`
 	Responsible benchResponsibleCmd `cmd:"" help:"Find the responsible manager among many calls, beside the query of the source on MariaDB."`
 }
 
 type benchCallsCmd struct {
+	Engine string        `default:"builtin" enum:"builtin,asterisk,both" help:"What makes the calls: builtin, asterisk (a private one is started, see make asterisk), or both in turn, beside an Asterisk that dials and records by its dialplan alone."`
+	Turns  int           `default:"3" help:"How often the engines take turns, with both."`
 	N      int           `short:"n" default:"200" help:"Callbacks that talk at once, 1 to 5000."`
 	Rate   float64       `default:"20" help:"Callbacks requested a second."`
-	Hold   time.Duration `default:"30s" help:"How long they talk while it is measured."`
+	Hold   time.Duration `default:"30s" help:"How long they talk while it is measured, in each turn."`
 	Codec  string        `default:"PCMA" enum:"PCMA,PCMU,G722" help:"What the phones speak."`
 	Server string        `placeholder:"FILE" help:"Program to run as the server; this one by default."`
 }
@@ -31,6 +33,9 @@ func (c *benchCallsCmd) Validate() error {
 	if c.Rate <= 0 || c.Hold <= 0 {
 		return fmt.Errorf("--rate and --hold are above 0")
 	}
+	if c.Turns < 1 {
+		return fmt.Errorf("--turns is above 0")
+	}
 	return nil
 }
 
@@ -40,7 +45,14 @@ func (c *benchCallsCmd) Run(ctx context.Context) error {
 		return err
 	}
 	codec, _ := media.CodecByName(c.Codec) // kong has checked the name
-	result, err := bench.Calls{Binary: binary, N: c.N, Rate: c.Rate, Hold: c.Hold, Codec: codec}.Run(ctx, os.Stderr)
+	calls := bench.Calls{
+		Binary: binary, Engines: []bench.Engine{bench.Engine(c.Engine)}, Turns: 1,
+		N: c.N, Rate: c.Rate, Hold: c.Hold, Codec: codec,
+	}
+	if c.Engine == "both" {
+		calls.Engines, calls.Turns = []bench.Engine{bench.Builtin, bench.OnAsterisk, bench.Dialplan}, c.Turns
+	}
+	result, err := calls.Run(ctx, os.Stderr)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/perezvon/perezvon/internal/metrics"
 	"github.com/perezvon/perezvon/internal/notice"
 	"github.com/perezvon/perezvon/internal/recording"
+	"github.com/perezvon/perezvon/internal/responsible"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/speech/recognizers"
@@ -103,9 +104,11 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	board := &scenario.Switchboard{Services: services, Voice: voice, Responsible: db, Notices: notices, NoticeRules: rules}
+	board := &scenario.Switchboard{Services: services, Voice: voice, Notices: notices, NoticeRules: rules}
+	who := &responsible.Finder{Calls: db} // and the CRM, below
+	board.Responsible = who
 	calls = dispatch.New(dispatch.Config{
-		Store:  db,
+		Store: db, Responsible: who,
 		Runner: &scenario.Callbacks{Services: services},
 		Board:  board,
 		Speech: library, Hearing: hearing, Trials: dryrun.NewProcess(self, "try"), Region: c.Region, Allow: c.OutboundAllow, Logger: log,
@@ -121,6 +124,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	crm := c.bitrix24(db, calls, archive.Archive, log)
+	who.CRM = crm
 	work := jobs.Config{Store: db, Render: archive.Render, Discard: archive.Discard, Deliveries: tellers{hooks, crm}, Logger: log}
 	if hearing != nil {
 		work.Transcribe = (&transcript.Writer{Calls: db, Recordings: archive.Archive, Hearing: hearing}).Write
@@ -131,7 +135,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	watch := metrics.New(versionName(), calls.Live, func() metrics.Packets { return metrics.Packets(ports.Totals()) })
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, calls, phones, queues, feed, archive.Archive, notices, signer, backends{hooks, later}, crm, watch, log)
+	api, err := c.api(ctx, db, who, calls, phones, queues, feed, archive.Archive, notices, signer, backends{hooks, later}, crm, watch, log)
 	if err != nil {
 		return err
 	}
@@ -180,7 +184,9 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	err = errors.Join(err, later.Stop(ending))
 	end()
-	return errors.Join(err, running.Wait())
+	err = errors.Join(err, running.Wait())
+	crm.Close(ending)
+	return err
 }
 
 // features are the keys by which operators transfer.
@@ -229,7 +235,7 @@ func (c *serveCmd) builtin(db *store.Store, take func(context.Context, telephony
 	return sipPhones{engine}, ports, err
 }
 
-func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Service, phones phoneSystem, queues *acd.Hall,
+func (c *serveCmd) api(ctx context.Context, db *store.Store, who *responsible.Finder, calls *dispatch.Service, phones phoneSystem, queues *acd.Hall,
 	feed *httpapi.Feed, archive *recording.Archive, notices *notice.Shelf, signer *access.Signer, told backends, crm *bitrix24.Service, watch *metrics.Metrics, log *slog.Logger,
 ) (*httpapi.API, error) {
 	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
@@ -247,7 +253,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, calls *dispatch.Ser
 		Secure: strings.HasPrefix(c.URL(), "https://"),
 	}
 	api := httpapi.New(httpapi.Config{
-		Store: db, Calls: calls, Phones: phones, Queues: queues, Feed: feed, Door: door,
+		Store: db, Responsible: who, Calls: calls, Phones: phones, Queues: queues, Feed: feed, Door: door,
 		Recordings: archive.Folder, Notices: notices, Region: c.Region, PublicURL: c.URL(), Backends: told, Bitrix24: crm,
 		Ready:   func() error { return errors.Join(calls.Ready(), db.Healthy()) },
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,

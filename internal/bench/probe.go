@@ -16,10 +16,7 @@ import (
 type probeNet struct {
 	stream.Net
 	start time.Time
-	// sent and heard count packets that left one phone and reached another
-	// while both were joined.
-	sent, heard atomic.Int64
-	delays      histogram
+	now   *atomic.Pointer[turn] // whose packets they are
 }
 
 // stamped payloads begin with this mark, so that the server's own prompts are
@@ -31,7 +28,9 @@ const stampAt = 12 + 8
 
 const stampLen = 16
 
-func newProbeNet() *probeNet { return &probeNet{Net: stream.SystemNet(), start: time.Now()} }
+func newProbeNet(now *atomic.Pointer[turn]) *probeNet {
+	return &probeNet{Net: stream.SystemNet(), start: time.Now(), now: now}
+}
 
 func (n *probeNet) ListenUDP(addr netip.AddrPort) (stream.Conn, error) {
 	c, err := n.Net.ListenUDP(addr)
@@ -55,7 +54,7 @@ func (c *probeConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
 	out := c.buf[:copy(c.buf[:], b)]
 	binary.BigEndian.PutUint64(out[stampAt:], mark)
 	binary.BigEndian.PutUint64(out[stampAt+8:], uint64(time.Since(c.net.start)))
-	c.net.sent.Add(1)
+	c.net.now.Load().sent.Add(1)
 	return c.Conn.WriteToUDPAddrPort(out, to)
 }
 
@@ -63,8 +62,9 @@ func (c *probeConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	n, from, err := c.Conn.ReadFromUDPAddrPort(b)
 	if err == nil && n >= stampAt+stampLen && !isRTCP(b) && binary.BigEndian.Uint64(b[stampAt:]) == mark {
 		sent := time.Duration(binary.BigEndian.Uint64(b[stampAt+8:]))
-		c.net.heard.Add(1)
-		c.net.delays.add(time.Since(c.net.start) - sent)
+		t := c.net.now.Load()
+		t.heard.Add(1)
+		t.relay.add(time.Since(c.net.start) - sent)
 	}
 	return n, from, err
 }

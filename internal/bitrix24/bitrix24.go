@@ -64,6 +64,10 @@ type Service struct {
 
 	mu      sync.Mutex
 	portals map[string]*portal // by account
+
+	renewals sync.WaitGroup // of tokens, for whom nobody may be left to wait
+	lasting  context.Context
+	breakOff context.CancelFunc
 }
 
 // New makes a service.
@@ -71,7 +75,17 @@ func New(c Config) *Service {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{config: c, followed: make(map[string]following), portals: make(map[string]*portal)}
+	s := &Service{config: c, followed: make(map[string]following), portals: make(map[string]*portal)}
+	s.lasting, s.breakOff = context.WithCancel(context.Background())
+	return s
+}
+
+// Close waits for the tokens that are being renewed; when ctx ends, that is
+// broken off. Nothing may be asked of the service any more.
+func (s *Service) Close(ctx context.Context) {
+	defer s.breakOff()
+	defer context.AfterFunc(ctx, s.breakOff)()
+	s.renewals.Wait()
 }
 
 // ErrNotConnected says that the account has no portal.

@@ -1,6 +1,7 @@
 package bitrix24
 
 import (
+	"errors"
 	"math"
 	"sync"
 	"time"
@@ -13,7 +14,7 @@ const (
 	perSecond = 2
 	burst     = 50
 	// spare is what is kept for the requests that are not foreseen: who is the
-	// user with that extension, an expired token.
+	// user with that extension, an expired token, who is responsible for a caller.
 	spare = 10
 	// operatingMost is how much time a method may take within ten minutes before
 	// we leave it alone: the portal's own bound is 480 s in the cloud and 420 s
@@ -32,6 +33,7 @@ var pauses = []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, 2 *
 type limits struct {
 	mu      sync.Mutex
 	next    time.Time            // when the counter would be empty again
+	spared  time.Time            // when what hurried would be paid back
 	turns   map[string]time.Time // by delivery: when it may go
 	blocked map[string]time.Time // by method: until when
 	resets  map[string]time.Time // by method: the last operating_reset_at
@@ -94,6 +96,57 @@ func (l *limits) take(now time.Time, cost int) time.Time {
 		return at
 	}
 	return now
+}
+
+// hurry asks for a place to send one request that somebody on the phone waits
+// for: it goes before the deliveries that wait for their turns, and they come
+// later by what it costs. why is why it must not be sent; empty: it may, and
+// hurried must be told what came of it.
+func (l *limits) hurry(method string) (why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.until.After(now) {
+		return l.why
+	}
+	if l.blocked[method].After(now) {
+		return method + " has used up its time on the portal"
+	}
+	const one = time.Second / perSecond
+	// There is room for it if all who wait are counted as sent, or if it fits
+	// into what is spared: they are sent only while that is free.
+	if l.next.Add(one).After(now.Add(burst*one)) && l.spared.After(now.Add(2*(spare-1)*one)) {
+		return "the portal takes 2 requests a second"
+	}
+	l.take(now, 1)
+	if l.spared.Before(now) {
+		l.spared = now
+	}
+	// It fills up again at half of what the portal takes: however many callers
+	// there are, the other half stays with the deliveries.
+	l.spared = l.spared.Add(2 * one)
+	for delivery, turn := range l.turns {
+		if turn.After(now) {
+			l.turns[delivery] = turn.Add(one)
+		}
+	}
+	return ""
+}
+
+// hurried learns from what came of a request that hurried: nothing, unless the
+// portal wants fewer requests. It had little time, and other rights are needed
+// for it than for telling of calls, so it says nothing about whether that goes.
+func (l *limits) hurried(err error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		return
+	}
+	switch e.fate() {
+	case fateSlower:
+		l.tooMany(e.Error())
+	case fateMethod:
+		l.block(e.Method)
+	}
 }
 
 // count counts a request that was not foreseen.

@@ -104,6 +104,11 @@ func (n *number) UnmarshalJSON(b []byte) error {
 // call asks for a method; result may be nil. An expired token is renewed. The
 // error is an *Error, or ctx's.
 func (p *portal) call(ctx context.Context, method string, params map[string]any, result any) error {
+	return p.callBy(ctx, p.renew, method, params, result)
+}
+
+// callBy is call with the way to renew an expired token.
+func (p *portal) callBy(ctx context.Context, renew func(ctx context.Context, old string) error, method string, params map[string]any, result any) error {
 	for renewed := 0; ; renewed++ {
 		k := p.settings()
 		if k.byWebhook() || k.AccessToken != "" { // else the first is still to be had
@@ -113,7 +118,7 @@ func (p *portal) call(ctx context.Context, method string, params map[string]any,
 				return err
 			}
 		}
-		if err := p.renew(ctx, k.AccessToken); err != nil {
+		if err := renew(ctx, k.AccessToken); err != nil {
 			return err
 		}
 		p.limits.count()

@@ -104,10 +104,8 @@ func (p *portal) operator(ctx context.Context, user int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, o := range operators {
-		if o.BitrixUserID == strconv.FormatInt(user, 10) {
-			return o.Extension, nil
-		}
+	if extension := operatorWho(operators, user, ""); extension != "" {
+		return extension, nil
 	}
 	var list []struct {
 		Extension text `json:"UF_PHONE_INNER"`
@@ -118,9 +116,23 @@ func (p *portal) operator(ctx context.Context, user int64) (string, error) {
 		return "", err
 	}
 	for _, u := range list {
-		if slices.ContainsFunc(operators, func(o directory.Operator) bool { return o.Extension == string(u.Extension) && o.BitrixUserID == "" }) {
-			return string(u.Extension), nil
+		if extension := operatorWho(operators, user, string(u.Extension)); extension != "" {
+			return extension, nil
 		}
 	}
 	return "", ErrNobody
+}
+
+// operatorWho is the extension of the operator who is the user with that
+// extension in his profile: who has bitrix_user_id is nobody else. "": nobody is.
+func operatorWho(operators []directory.Operator, user int64, extension string) string {
+	id := strconv.FormatInt(user, 10)
+	i := slices.IndexFunc(operators, func(o directory.Operator) bool { return o.BitrixUserID == id })
+	if i < 0 {
+		i = slices.IndexFunc(operators, func(o directory.Operator) bool { return o.Extension == extension && o.BitrixUserID == "" })
+	}
+	if i < 0 {
+		return ""
+	}
+	return operators[i].Extension
 }

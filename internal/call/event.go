@@ -27,7 +27,7 @@ const (
 	DigitsSent       Type = "digits.sent"        // leg, digits
 	KeyPressed       Type = "key"                // leg, digits, action: what the scenario took the digit for
 	Waiting          Type = "wait"               // leg, reason, timeout_ms
-	RecordingStarted Type = "recording.started"  // transcribe: a transcript is wanted of it
+	RecordingStarted Type = "recording.started"  // transcribe, language: a transcript is wanted of it
 	Joined           Type = "joined"             // leg, other
 	Parted           Type = "parted"             // leg, other, reason, outcome
 	Held             Type = "hold"               // leg: its phone has put the other on hold
@@ -115,6 +115,7 @@ type Event struct {
 
 	Recording  string  `json:"recording,omitempty"`
 	Transcribe bool    `json:"transcribe,omitempty" doc:"A transcript is wanted"`
+	Language   string  `json:"language,omitempty" doc:"In which the transcript is wanted"`
 	Segments   int     `json:"segments,omitempty" doc:"How many segments the transcript has"`
 	DurationS  float64 `json:"duration_s,omitempty"`
 	ElapsedMS  int64   `json:"elapsed_ms,omitempty"`

@@ -11,6 +11,22 @@ const (
 	PolicyFirst Policy = "first" // the oldest
 )
 
+// ResponsibleSource is who knows which operator is responsible for a client.
+type ResponsibleSource string
+
+// The sources.
+const (
+	SourceCalls ResponsibleSource = "calls" // the calls of this server
+	SourceCRM   ResponsibleSource = "crm"
+)
+
+// The time that the CRM is given to name an operator while somebody waits.
+const (
+	DefaultCRMTime = time.Second
+	MinCRMTime     = 100 * time.Millisecond
+	MaxCRMTime     = 10 * time.Second
+)
+
 // DefaultWindow is how far back the look-up of the responsible manager goes
 // where nothing else is said: the day of the source's own query.
 const DefaultWindow = 24 * time.Hour
@@ -32,6 +48,10 @@ type ResponsibleRule struct {
 	// register, so who rings operators leaves it false: the manager's contacts
 	// are passed by then and an operator's before them counts.
 	Outside bool
+	// CRM is how long the client's CRM may take to name the operator, before the
+	// contacts are looked at; 0: it is not asked. Who looks in the contacts alone
+	// passes it by.
+	CRM time.Duration
 }
 
 // WithDefaults is the rule with its defaults filled in.
@@ -57,9 +77,19 @@ type Responsible struct {
 	CallID  string
 	At      time.Time
 	Outcome ContactOutcome
+	// Source is who has named the operator; empty if nobody is responsible.
+	Source ResponsibleSource
 	// Reason is why, in a sentence for the timeline; never empty.
 	Reason string
 }
 
 // Found tells that somebody is responsible.
 func (r Responsible) Found() bool { return r.Operator != "" }
+
+// Note is the answer as a timeline tells it.
+func (r Responsible) Note() string {
+	if !r.Found() {
+		return "responsible: " + r.Reason
+	}
+	return "responsible: " + r.Operator + ": " + r.Reason
+}

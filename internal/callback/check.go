@@ -58,8 +58,7 @@ func (c *check) packet(p *Packet) {
 	c.text("connecting_text", p.ConnectingText, maxShortText)
 	c.text("ivr_text", p.IVRText, maxLongText)
 	c.text("extra_info", p.ExtraInfo, maxLongText)
-	c.matches("language", p.Language, language, "want a code like ru or en")
-	c.matches("voice", p.Voice, voice, "want female, male or a voice's name")
+	CheckVoice(&c.bad, p.Language, p.Voice)
 
 	c.within("ivr_repeats_before_connect", p.RepeatsBeforeConnect, 1, 16)
 	c.within("ivr_repeats_before_hangup", p.RepeatsBeforeHangup, 17, 24)
@@ -215,6 +214,16 @@ func (c *check) within(path string, n *int, low, high int) {
 func (c *check) digits(path, s string) {
 	if len(s) > maxDigits || !digits.MatchString(s) {
 		c.bad.Add(path, fmt.Sprintf("want up to %d of 0-9*#A-D, and , for a pause", maxDigits))
+	}
+}
+
+// CheckVoice finds what is no language or no voice in the fields of these names.
+func CheckVoice(bad *invalid.Error, lang, name string) {
+	if !language.MatchString(lang) {
+		bad.Add("language", "want a code like ru or en")
+	}
+	if !voice.MatchString(name) {
+		bad.Add("voice", "want female, male or a voice's name")
 	}
 }
 

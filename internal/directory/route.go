@@ -1,10 +1,13 @@
 package directory
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/perezvon/perezvon/internal/callback"
 )
 
 // Route says what is done with inbound calls: the most specific one that
@@ -14,8 +17,12 @@ type Route struct {
 	Match Match  `json:"match" required:"false" doc:"Which calls it is for. Default: all"`
 	Hours *Hours `json:"hours,omitempty" doc:"When it is open: outside its hours it matches nothing. Default: always"`
 	// Priority decides between routes that match equally well.
-	Priority int   `json:"priority,omitempty" minimum:"0" maximum:"1000" doc:"Of routes that match equally well, the one with more is taken. Default 0"`
-	Steps    Steps `json:"steps" doc:"What is done, one after the other: a step that does not take the call passes it on"`
+	Priority int `json:"priority,omitempty" minimum:"0" maximum:"1000" doc:"Of routes that match equally well, the one with more is taken. Default 0"`
+	// Language and Voice are the server's own on these calls.
+	Language   string `json:"language,omitempty" doc:"What the server speaks: ru (default), en, …"`
+	Voice      string `json:"voice,omitempty" doc:"female (default), male, or a voice of the provider by name"`
+	Transcribe bool   `json:"transcribe,omitempty" doc:"Write down the conversation, default false"`
+	Steps      Steps  `json:"steps" doc:"What is done, one after the other: a step that does not take the call passes it on"`
 }
 
 // Match says which calls a route is for. Each field is a list separated by
@@ -81,6 +88,7 @@ func (r Route) check(c stepCheck) (Route, error) {
 		r.Hours.validate(&c.bad, "hours")
 	}
 	between(&c.bad, "priority", r.Priority, 0, maxPriority)
+	callback.CheckVoice(&c.bad, cmp.Or(r.Language, "ru"), cmp.Or(r.Voice, "female"))
 	if len(r.Steps) == 0 {
 		c.bad.Add("steps", "want at least one step")
 	}

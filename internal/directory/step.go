@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/invalid"
@@ -17,7 +18,7 @@ import (
 //	case step.Queue != nil:
 //		…
 type Step struct {
-	Responsible   *Responsible   `json:"responsible,omitempty" doc:"Ring the operator who talked to the caller"`
+	Responsible   *Responsible   `json:"responsible,omitempty" doc:"Ring the operator who is responsible for the caller"`
 	Queue         *ToQueue       `json:"queue,omitempty" doc:"Wait in a queue"`
 	Operator      *ToOperator    `json:"operator,omitempty" doc:"Ring an operator"`
 	Number        *ToNumber      `json:"number,omitempty" doc:"Ring a number outside"`
@@ -33,9 +34,14 @@ type Step struct {
 // "route:NAME", "queue:NAME", "operator:101", "number:+74951234567".
 type Steps []Step
 
-// Responsible rings the operator who talked to the caller within the window,
-// if he is free.
+// Responsible rings the operator who is responsible for the caller, if he is
+// free: who talked to him within the window, or whom the CRM names.
 type Responsible struct {
+	// Source is who knows; empty: call.SourceCalls.
+	Source call.ResponsibleSource `json:"source,omitempty" enum:"calls,crm" doc:"Who knows: the calls of this server; or the CRM, and the calls when it names no operator, fails or is late. Default calls"`
+	// CRMTimeoutMS is how long the CRM may take, milliseconds; 0:
+	// call.DefaultCRMTime.
+	CRMTimeoutMS int `json:"crm_timeout_ms,omitempty" doc:"With source crm: how long the caller waits for the CRM's answer, 100 to 10000 milliseconds. Default 1000"`
 	// Window is how far back is looked. Default 24 h.
 	Window Duration `json:"window" required:"false" doc:"How far back: \"24h\", \"30d\", or seconds. Default 24h"`
 	// Policy is ResponsibleLast (default) or ResponsibleFirst.
@@ -147,6 +153,15 @@ func (r Responsible) Counted() []string {
 		return outcomes
 	}
 	return r.Outcomes
+}
+
+// Rule is how the operator is found.
+func (r Responsible) Rule() call.ResponsibleRule {
+	rule := call.ResponsibleRule{Window: time.Duration(r.Window), Policy: call.Policy(r.Policy), CRM: crmTime(r.Source, r.CRMTimeoutMS)}
+	for _, outcome := range r.Counted() {
+		rule.Outcomes = append(rule.Outcomes, call.ContactOutcome(outcome))
+	}
+	return rule
 }
 
 // SIPCode is the status that an unanswered call is refused with.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/invalid"
 )
@@ -27,7 +28,7 @@ func TestTheStepsOfTheContractAreRead(t *testing.T) {
 		"name": "main", "match": {"called": "+74950000000", "trunk": "carrier", "caller": "_7916."},
 		"hours": {"timezone": "Europe/Moscow", "week": {"mon": ["09:00-18:00"]}},
 		"steps": [
-			{"responsible": {"window": "30d", "policy": "first", "ring_s": 20}}, {"responsible": {}},
+			{"responsible": {"window": "30d", "policy": "first", "ring_s": 20, "source": "crm", "crm_timeout_ms": 700}}, {"responsible": {}},
 			{"queue": "1000"}, {"operator": "101"}, {"operator": {"extension": "102", "ring_s": 5}},
 			{"number": "8 495 123-45-67"}, {"number": {"number": "+74951234568", "trunk": "carrier"}},
 			{"announce": {"text": "Здравствуйте"}},
@@ -45,7 +46,7 @@ func TestTheStepsOfTheContractAreRead(t *testing.T) {
 		Name: "main", Match: directory.Match{Called: "+74950000000", Trunk: "carrier", Caller: "_7916."},
 		Hours: &directory.Hours{Timezone: "Europe/Moscow", Week: directory.Week{Monday: directory.Spans{"09:00-18:00"}}},
 		Steps: directory.Steps{
-			{Responsible: &directory.Responsible{Window: 30 * day, Policy: "first", RingS: 20}},
+			{Responsible: &directory.Responsible{Window: 30 * day, Policy: "first", RingS: 20, Source: "crm", CRMTimeoutMS: 700}},
 			{Responsible: &directory.Responsible{Window: day, Policy: "last", RingS: 15}},
 			toQueue, {Operator: &directory.ToOperator{Extension: "101", RingS: 30}}, {Operator: &directory.ToOperator{Extension: "102", RingS: 5}},
 			{Number: &directory.ToNumber{Number: "+74951234567", RingS: 45}},
@@ -120,6 +121,7 @@ func TestWhatDoesNotFitIsNamedByPath(t *testing.T) {
 		`[{"operator": {"extensions": "101"}}]`:                                              "steps[0].operator.extensions",
 		`[{"number": ["+7"]}]`:                                                               "steps[0].number",
 		`[{"responsible": {"outcomes": "busy"}}]`:                                            "steps[0].responsible.outcomes",
+		`[{"responsible": {"crm_timeout_ms": "1s"}}]`:                                        "steps[0].responsible.crm_timeout_ms",
 		`[{"responsible": {"ring_s": 1.5}}]`:                                                 "steps[0].responsible.ring_s",
 		`[{"announce": "text"}]`:                                                             "steps[0].announce",
 		`[{"hangup": {"cause": 17}}]`:                                                        "steps[0].hangup.cause",
@@ -164,6 +166,9 @@ func TestARouteThatBreaksARuleIsNamedByField(t *testing.T) {
 		{"match.trunk", func(r *directory.Route) { r.Match.Trunk = "a b" }},
 		{"hours.timezone", func(r *directory.Route) { r.Hours = office("Mars") }},
 		{"priority", func(r *directory.Route) { r.Priority = -1 }},
+		{"", func(r *directory.Route) { r.Language, r.Voice, r.Transcribe = "en", "male", true }},
+		{"language", func(r *directory.Route) { r.Language = "English" }},
+		{"voice", func(r *directory.Route) { r.Voice = "-v" }},
 		{"steps", func(r *directory.Route) { r.Steps = nil }},
 		{"steps", func(r *directory.Route) { r.Steps = slices.Repeat(directory.Steps{toQueue}, 51) }},
 		{"steps[1]", one(directory.Step{})},
@@ -193,6 +198,10 @@ func TestARouteThatBreaksARuleIsNamedByField(t *testing.T) {
 		{"steps[1].responsible.window", one(directory.Step{Responsible: &directory.Responsible{Policy: "last", RingS: 15}})},
 		{"steps[1].responsible.policy", one(directory.Step{Responsible: &directory.Responsible{Window: day, RingS: 15}})},
 		{"steps[1].responsible.ring_s", one(directory.Step{Responsible: &directory.Responsible{Window: day, Policy: "last"}})},
+		{"steps[1].responsible.source", one(directory.Step{Responsible: &directory.Responsible{Window: day, Policy: "last", RingS: 15, Source: "sales"}})},
+		{"steps[1].responsible.crm_timeout_ms", one(directory.Step{Responsible: &directory.Responsible{Window: day, Policy: "last", RingS: 15, CRMTimeoutMS: 500}})},
+		{"steps[1].responsible.crm_timeout_ms", one(directory.Step{Responsible: &directory.Responsible{Window: day, Policy: "last", RingS: 15, Source: "crm", CRMTimeoutMS: 99}})},
+		{"steps[1].responsible.crm_timeout_ms", one(directory.Step{Responsible: &directory.Responsible{Window: day, Policy: "last", RingS: 15, Source: "crm", CRMTimeoutMS: 10001}})},
 		{"steps[1].responsible.outcomes", one(directory.Step{Responsible: &directory.Responsible{Window: day, Policy: "last", RingS: 15, Outcomes: []string{}}})},
 		{"steps[1].responsible.outcomes[1]", one(directory.Step{Responsible: &directory.Responsible{Window: day, Policy: "last", RingS: 15, Outcomes: []string{"busy", "busy"}}})},
 	} {
@@ -265,6 +274,10 @@ func anySteps(t *rapid.T, depth int) directory.Steps {
 				Window: directory.Duration(time.Duration(rapid.IntRange(1, 1e8).Draw(t, "window")) * time.Second), RingS: ring.Draw(t, "ring"),
 				Policy:   rapid.SampledFrom([]string{"last", "first"}).Draw(t, "policy"),
 				Outcomes: rapid.SampledFrom([][]string{nil, {"busy"}, {"answered", "no_answer"}}).Draw(t, "outcomes"),
+				Source:   rapid.SampledFrom([]call.ResponsibleSource{"", call.SourceCalls, call.SourceCRM}).Draw(t, "source"),
+			}
+			if s.Responsible.Source == "crm" {
+				s.Responsible.CRMTimeoutMS = rapid.SampledFrom([]int{0, 100, 2500, 10000}).Draw(t, "timeout")
 			}
 		case 1:
 			s.Queue = &directory.ToQueue{Name: word.Draw(t, "queue"), Priority: rapid.IntRange(0, 3).Draw(t, "priority")}

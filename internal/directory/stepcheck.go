@@ -113,6 +113,7 @@ func (c *stepCheck) responsible(path string, r Responsible) {
 		c.bad.Add(path+".policy", "want last or first")
 	}
 	between(&c.bad, path+".ring_s", r.RingS, 1, maxRingS)
+	checkSource(&c.bad, path+".source", path+".crm_timeout_ms", r.Source, r.CRMTimeoutMS)
 	if r.Outcomes != nil && len(r.Outcomes) == 0 {
 		c.bad.Add(path+".outcomes", "want at least one of "+strings.Join(outcomes, ", "))
 	}

@@ -26,6 +26,11 @@ type Widget struct {
 
 	RoundRobin       bool `json:"round_robin,omitempty" doc:"Each request begins with the next of the widget's managers, within their group; managers of the packet are called as they come"`
 	ResponsibleFirst bool `json:"responsible_first,omitempty" doc:"The manager who talked to the client last, if among the managers, is called before the others, alone"`
+	// ResponsibleSource is who knows; empty: call.SourceCalls.
+	ResponsibleSource call.ResponsibleSource `json:"responsible_source,omitempty" enum:"calls,crm" doc:"With responsible_first, who knows him: the calls of this server; or the CRM, and the calls when it names no operator, fails or is late. Default calls"`
+	// ResponsibleCRMTimeoutMS is how long the CRM may take, milliseconds; 0:
+	// call.DefaultCRMTime.
+	ResponsibleCRMTimeoutMS int `json:"responsible_crm_timeout_ms,omitempty" doc:"With responsible_source crm: how long a request waits for the CRM's answer, 100 to 10000 milliseconds. Default 1000"`
 
 	RecallIntervals []Duration   `json:"recall_intervals,omitempty" doc:"How long after each attempt the next one is made: [\"5m\", \"15m\", \"1h\"], or seconds; as many further attempts as there are intervals"`
 	RecallOn        []StatusName `json:"recall_on,omitzero" doc:"After which statuses, by slug or code. Default: the manager was not reached (701 to 704), the client was not reached (408, 480, 486, 503), the call was interrupted (712)"`
@@ -102,6 +107,10 @@ func (w Widget) Normalize(region string, allow ...netip.Prefix) (Widget, error) 
 	}
 	w.Packet = p
 
+	if w.ResponsibleSource != "" && !w.ResponsibleFirst {
+		bad.Add("responsible_source", "belongs to responsible_first")
+	}
+	checkSource(&bad, "responsible_source", "responsible_crm_timeout_ms", w.ResponsibleSource, w.ResponsibleCRMTimeoutMS)
 	if len(w.RecallIntervals) > maxIntervals {
 		bad.Add("recall_intervals", fmt.Sprintf("want at most %d", maxIntervals))
 	}
@@ -131,6 +140,15 @@ func (w Widget) Normalize(region string, allow ...netip.Prefix) (Widget, error) 
 	w.RatePerClient.validate(&bad, "rate_per_client")
 	w.RatePerAddress.validate(&bad, "rate_per_address")
 	return w, bad.Err()
+}
+
+// Responsible is how the manager is found who is called first: who talked to the
+// client, however long ago. The managers of a widget may be outside.
+func (w Widget) Responsible() call.ResponsibleRule {
+	return call.ResponsibleRule{
+		Window: call.Ever, Outcomes: []call.ContactOutcome{call.ContactAnswered}, Outside: true,
+		CRM: crmTime(w.ResponsibleSource, w.ResponsibleCRMTimeoutMS),
+	}
 }
 
 // References are what the widget needs to exist.

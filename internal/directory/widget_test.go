@@ -49,8 +49,12 @@ func TestAWidgetThatBreaksARuleIsNamedByField(t *testing.T) {
 		"hours.exceptions.2026-11-22[0]": func(w *directory.Widget) { w.Hours.Exceptions["2026-11-22"] = directory.Spans{"24:00-24:00"} },
 		"blacklist[0]":                   func(w *directory.Widget) { w.Blacklist[0] = "8916" },
 		"blacklist[1]":                   func(w *directory.Widget) { w.Blacklist[1] = "+" },
-		"rate_per_client.count":          func(w *directory.Widget) { w.RatePerClient.Count = 0 },
-		"rate_per_address.per":           func(w *directory.Widget) { w.RatePerAddress.Per = -1 },
+		"responsible_source":             func(w *directory.Widget) { w.ResponsibleSource = call.SourceCRM },
+		"responsible_crm_timeout_ms": func(w *directory.Widget) {
+			w.ResponsibleFirst, w.ResponsibleSource, w.ResponsibleCRMTimeoutMS = true, call.SourceCRM, 10001
+		},
+		"rate_per_client.count": func(w *directory.Widget) { w.RatePerClient.Count = 0 },
+		"rate_per_address.per":  func(w *directory.Widget) { w.RatePerAddress.Per = -1 },
 	} {
 		w := widget()
 		change(&w)

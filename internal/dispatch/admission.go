@@ -68,22 +68,20 @@ func judge(n *store.NewCallback, ordered callback.Packet, now time.Time) {
 	}
 }
 
-// talkedTo finds who talked to the client last, however long ago. The managers
-// of a widget may be outside.
-var talkedTo = call.ResponsibleRule{Window: call.Ever, Outcomes: []call.ContactOutcome{call.ContactAnswered}, Outside: true}
-
-// responsible is who is to be called before the other managers: who talked to
-// the client last, if the widget wants that (responsible_first).
-func (s *Service) responsible(ctx context.Context, n *store.NewCallback) (string, error) {
-	if n.Widget == nil || !n.Widget.ResponsibleFirst {
+// responsible finds who is to be called before the other managers, if the widget
+// wants that (responsible_first), and returns what the timeline says of it. An
+// order that is not going to be carried out asks nobody.
+func (s *Service) responsible(ctx context.Context, n *store.NewCallback) (note string, err error) {
+	if n.Widget == nil || !n.Widget.ResponsibleFirst || !n.Verdict.Status.IsZero() {
 		return "", nil
 	}
 	client, _ := n.Packet.ClientNumber()
-	who, err := s.config.Store.Responsible(ctx, n.Account, client, talkedTo)
+	who, err := s.config.Responsible.Responsible(ctx, n.Account, client, n.Widget.Responsible())
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return who.Operator, nil
+	n.First = who.Operator
+	return who.Note(), nil
 }
 
 // startWithin is how long after its last event an order may be taken up by a

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -10,7 +11,9 @@ import (
 	"github.com/perezvon/perezvon/internal/callback"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dispatch"
+	"github.com/perezvon/perezvon/internal/dryrun"
 	"github.com/perezvon/perezvon/internal/invalid"
+	"github.com/perezvon/perezvon/internal/responsible"
 	"github.com/perezvon/perezvon/internal/store"
 	"github.com/perezvon/perezvon/internal/store/storetest"
 )
@@ -256,4 +259,65 @@ func TestManagersOfAWidgetTakeTurnsAndTheResponsibleIsFirst(t *testing.T) {
 			t.Error("what is made is not what is stored:", a.Packet.Managers, r.Packet.Managers, err)
 		}
 	}
+}
+
+// crm is a CRM in which everybody's manager is 102, and which takes half a
+// second to say so.
+type crm struct{ asked []string }
+
+func (c *crm) Responsible(ctx context.Context, account, number string) (extension, why string, err error) {
+	c.asked = append(c.asked, account+" "+number)
+	timer := time.NewTimer(time.Second / 2)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return "102", "102 by the CRM", nil
+	case <-ctx.Done():
+		return "", "", context.Cause(ctx)
+	}
+}
+
+// The CRM can say who is called first; who it is, and why, stands on the call's
+// timeline, of a trial too.
+func TestTheManagerInTheCRMIsCalledFirst(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		asked := &crm{}
+		b := trying(t, func(w *directory.Widget) {
+			w.Managers, w.ResponsibleFirst, w.ResponsibleSource = callback.Managers{{Number: "101"}, {Number: "102"}}, true, call.SourceCRM
+		})
+		b.service = dispatch.New(dispatch.Config{
+			Store: b.store, Runner: b.runner, Speech: voice{}, Trials: here{}, Responsible: &responsible.Finder{Calls: b.store, CRM: asked},
+		})
+		if err := second(b.store.PutOperator(t.Context(), mine, directory.Operator{Extension: "102"})); err != nil {
+			t.Fatal(err)
+		}
+		declined := func(o *dryrun.Order) { o.Manager = []dryrun.Script{{Answer: dryrun.Declined}} }
+		trial := b.tries(t, declined)
+		if got := dialled(trial); got != "102 101 +79161234567" || trial.Events[1].Reason != "responsible: 102: 102 by the CRM" {
+			t.Error(got, trial.Events[1])
+		}
+		a, r := b.asks(t, func(*callback.Packet) {})
+		if got := r.Packet.Managers.String(); got != "102_101" {
+			t.Error(got)
+		}
+		if e := b.until(t, a.CallID, call.Note); e.Reason != "responsible: 102: 102 by the CRM" {
+			t.Error(e.Reason)
+		}
+		// With less time than it takes, the calls say.
+		b.site(t, func(w *directory.Widget) {
+			w.Managers, w.ResponsibleFirst = callback.Managers{{Number: "101"}, {Number: "102"}}, true
+			w.ResponsibleSource, w.ResponsibleCRMTimeoutMS = call.SourceCRM, 100
+		})
+		a, r = b.asks(t, func(p *callback.Packet) { p.Client = "+79160000009" })
+		if got := r.Packet.Managers.String(); got != "101_102" {
+			t.Error(got)
+		}
+		if e := b.until(t, a.CallID, call.Note); !strings.HasPrefix(e.Reason, "responsible: the CRM did not answer within 100ms; no operator has been in touch with the client ever") {
+			t.Error(e.Reason)
+		}
+		if want := mine + " +79160000009"; len(asked.asked) != 3 || asked.asked[2] != want {
+			t.Error(asked.asked)
+		}
+		b.drain(t)
+	})
 }

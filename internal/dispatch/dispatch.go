@@ -70,6 +70,12 @@ type Speech interface {
 	Length(ctx context.Context, v speech.Voice, text string) (d time.Duration, known bool)
 }
 
+// Responsibles finds the operator who is responsible for a client:
+// responsible.Finder.
+type Responsibles interface {
+	Responsible(ctx context.Context, account, number string, rule call.ResponsibleRule) (call.Responsible, error)
+}
+
 // Config is what a Service needs.
 type Config struct {
 	Store *store.Store
@@ -77,8 +83,10 @@ type Config struct {
 	// name of the store's node.
 	Nodes  Nodes
 	Runner Runner
-	Board  Board // nil: calls that come are refused
-	Speech Speech
+	// Responsible finds who is to be called first. Default: Store.
+	Responsible Responsibles
+	Board       Board // nil: calls that come are refused
+	Speech      Speech
 	// Trials play what Try is asked for. Nil: there is no Try.
 	Trials Trials
 	// Hearing is what is understood of what people say. Default: nothing.
@@ -130,6 +138,9 @@ func New(c Config) *Service {
 	if c.Nodes == nil {
 		c.Nodes = onlyNode{Name: c.Store.Node(), Runner: c.Runner}
 	}
+	if c.Responsible == nil {
+		c.Responsible = c.Store
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -163,7 +174,10 @@ func (s *Service) Accept(ctx context.Context, account string, p callback.Packet,
 	if err != nil {
 		return Accepted{}, err
 	}
-	answer, err := s.accept(ctx, &n, p)
+	answer, note, err := s.accept(ctx, &n, p)
+	if note != "" && err == nil && !answer.Replayed && !answer.Joined && answer.Verdict.Status.IsZero() {
+		s.config.Store.Journal().Append(call.Event{CallID: n.CallID, Type: call.Note, Reason: note})
+	}
 	accepted := Accepted{ID: answer.ID, CallID: answer.CallID, Replayed: answer.Replayed, Joined: answer.Joined}
 	switch {
 	case err != nil, answer.Replayed, !answer.Verdict.Status.IsZero():
@@ -185,39 +199,39 @@ func (s *Service) Accept(ctx context.Context, account string, p callback.Packet,
 	return accepted, err
 }
 
-func (s *Service) accept(ctx context.Context, n *store.NewCallback, p callback.Packet) (store.Answered, error) {
+// accept stores the order. note is what is to stand on its call's timeline.
+func (s *Service) accept(ctx context.Context, n *store.NewCallback, p callback.Packet) (answer store.Answered, note string, err error) {
 	if err := s.config.Store.Healthy(); err != nil {
-		return store.Answered{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return store.Answered{}, "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if n.Key != "" {
 		// Before the checks: a repetition gets the first answer even if the
 		// trunk it names is gone meanwhile.
 		switch answer, err := s.config.Store.Replay(ctx, n.Account, n.Key, n.Received); {
 		case err == nil || errors.Is(err, ErrKeyReused):
-			return answer, err
+			return answer, "", err
 		case !errors.Is(err, store.ErrNotFound):
-			return store.Answered{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return store.Answered{}, "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
-	var err error
 	if n.Widget, err = s.widget(ctx, n.Account, p.Widget); err != nil {
-		return store.Answered{}, err
+		return store.Answered{}, "", err
 	}
 	if n.Packet, err = s.check(ctx, n.Account, p, n.Widget); err != nil {
-		return store.Answered{}, err
+		return store.Answered{}, "", err
 	}
 	judge(n, p, time.Now())
-	if n.First, err = s.responsible(ctx, n); err != nil {
-		return store.Answered{}, err
+	if note, err = s.responsible(ctx, n); err != nil {
+		return store.Answered{}, "", err
 	}
-	answer, err := s.config.Store.CreateCallback(*n)
+	answer, err = s.config.Store.CreateCallback(*n)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		err = noWidget(p.Widget) // it was there a moment ago
 	case err != nil && !errors.Is(err, ErrKeyReused):
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return answer, err
+	return answer, note, err
 }
 
 // begin makes the call known as live. A call that waited for its widget to open

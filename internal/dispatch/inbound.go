@@ -18,7 +18,7 @@ func (s *Service) CheckQueue(ctx context.Context, q directory.Queue) (directory.
 	if err != nil {
 		return q, err
 	}
-	return q, s.checkSpoken(ctx, q.Texts())
+	return q, s.checkSpoken(ctx, speech.Voice{}, q.Texts())
 }
 
 // CheckRoute is CheckQueue for a route.
@@ -27,15 +27,22 @@ func (s *Service) CheckRoute(ctx context.Context, r directory.Route) (directory.
 	if err != nil {
 		return r, err
 	}
-	return r, s.checkSpoken(ctx, r.Texts())
+	if r.Transcribe {
+		var bad invalid.Error
+		if err := s.config.Hearing.Check(r.Language); err != nil {
+			bad.Add("transcribe", err.Error())
+			return r, bad.Err()
+		}
+	}
+	return r, s.checkSpoken(ctx, speech.Voice{Language: r.Language, Name: r.Voice}, r.Texts())
 }
 
 // checkSpoken finds texts, by the path of their fields, that nothing here can
 // speak.
-func (s *Service) checkSpoken(ctx context.Context, texts map[string]string) error {
+func (s *Service) checkSpoken(ctx context.Context, v speech.Voice, texts map[string]string) error {
 	var bad invalid.Error
 	for _, path := range slices.Sorted(maps.Keys(texts)) {
-		err := s.config.Speech.Check(ctx, speech.Voice{}, texts[path])
+		err := s.config.Speech.Check(ctx, v, texts[path])
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -34,6 +34,9 @@ func TestATextThatNothingCanSpeakIsRefused(t *testing.T) {
 	}})
 	unspoken(t, err, `steps[1].menu.keys["1"][1].announce.text`, "steps[1].menu.text", "steps[2].callback_offer.text")
 
+	_, err = s.CheckRoute(t.Context(), directory.Route{Name: "main", Transcribe: true, Steps: directory.Steps{announce("Здравствуйте")}})
+	unspoken(t, err, "transcribe") // without a recogniser
+
 	q := directory.NewQueue("1000")
 	q.Announce, q.CallbackOffer, q.Fallback = &directory.QueueAnnounce{Text: "Wait"}, &directory.CallbackOffer{Text: "Call", Key: "1"}, directory.Steps{announce("Bye")}
 	_, err = s.CheckQueue(t.Context(), q)

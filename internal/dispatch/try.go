@@ -86,7 +86,8 @@ func (s *Service) Try(ctx context.Context, account, name string, o dryrun.Order)
 	}
 	trial := Trial{Unspeakable: unspeakable.Within("packet")}
 	judge(&n, ordered, now)
-	if n.First, err = s.responsible(ctx, &n); err != nil {
+	note, err := s.responsible(ctx, &n)
+	if err != nil {
 		return Trial{}, err
 	}
 	answer, err := s.config.Store.Foresee(ctx, n, now)
@@ -96,7 +97,7 @@ func (s *Service) Try(ctx context.Context, account, name string, o dryrun.Order)
 	if answer.Joined {
 		trial.Open = &Accepted{ID: answer.ID, CallID: answer.CallID, Joined: true}
 	}
-	return trial, s.play(ctx, &trial, o, n, answer, now)
+	return trial, s.play(ctx, &trial, o, n, answer, note, now)
 }
 
 // withinPacket is err with the paths as the body of a trial has them.
@@ -135,7 +136,7 @@ func notThere(err error) error {
 }
 
 // play fills in what happens from the request on.
-func (s *Service) play(ctx context.Context, trial *Trial, o dryrun.Order, n store.NewCallback, answer store.Answered, now time.Time) error {
+func (s *Service) play(ctx context.Context, trial *Trial, o dryrun.Order, n store.NewCallback, answer store.Answered, note string, now time.Time) error {
 	client, _ := n.Packet.ClientNumber()
 	created := call.Event{
 		Seq: 1, At: now, CallID: n.CallID, Type: call.Created,
@@ -147,6 +148,9 @@ func (s *Service) play(ctx context.Context, trial *Trial, o dryrun.Order, n stor
 		return nil
 	}
 	var begin []call.Event
+	if note != "" {
+		begin = append(begin, call.Event{Type: call.Note, Reason: note})
+	}
 	trial.StartsAt = now
 	if !n.StartAt.IsZero() {
 		trial.StartsAt = n.StartAt

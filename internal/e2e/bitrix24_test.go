@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,5 +146,70 @@ func TestAClickInBitrix24(t *testing.T) {
 	srv.whole(c, id)
 	if n := len(portal.Calls()); n != 1 {
 		t.Errorf("%d calls are registered", n)
+	}
+}
+
+// «The client's responsible employee in the CRM»: he rings first, though the
+// client talked to somebody else last. Where the CRM is too slow it is whom the
+// client talked to last, and the timeline tells why.
+func TestWhomTheCRMNamesRingsFirst(t *testing.T) {
+	t.Parallel()
+	srv := start(t, serverproc.Options{Args: []string{"--outbound-allow", "127.0.0.0/8"}})
+	srv.operator("101", says(managerTone, time.Second), nil)
+	srv.operator("102", says(secondTone, time.Second), packet{"bitrix_user_id": "12"})
+	client := srv.carrier("city", softphone.Script{})
+	calls := make(map[string]bool)
+	// rings calls in and returns who rang, in order, and what was found out about
+	// who is responsible.
+	rings := func() (who []string, note string) {
+		leg, err := client.CallAs(limit(t), clientNumber, "+74951112233")
+		must(t, err)
+		_ = says(clientTone, 0).Talk(limit(t), leg)
+		var id string
+		until(t, "the call is there", func() bool {
+			var list struct{ Items []struct{ ID string } }
+			must(t, srv.API.Do(limit(t), "GET", "/api/v1/calls?direction=inbound", nil, &list))
+			id = list.Items[0].ID // the newest
+			return !calls[id]
+		})
+		calls[id] = true
+		for _, e := range srv.expect(id, call.Completed) {
+			switch {
+			case e.Type == call.Dialing:
+				who = append(who, e.Operator)
+			case strings.HasPrefix(e.Reason, "responsible: "):
+				note = e.Reason
+			}
+		}
+		return who, note
+	}
+	srv.route(packet{"operator": "101"})
+	if who, _ := rings(); !slices.Equal(who, []string{"101"}) {
+		t.Fatal(who)
+	}
+
+	var slow atomic.Bool
+	portal := srv.crm(func(_ int, method string) *bitrixtest.Trouble {
+		if slow.Load() && strings.HasSuffix(method, ".searchCrmEntities") {
+			return &bitrixtest.ActsAndHangs
+		}
+		return nil
+	})
+	portal.Knows(clientNumber, bitrixtest.Object{Type: "CONTACT", ID: 797, Responsible: 12})
+	srv.route(packet{"responsible": packet{"source": "crm", "crm_timeout_ms": 10000}}, packet{"operator": "101"})
+	if who, note := rings(); !slices.Equal(who, []string{"102"}) || note != "responsible: 102: 102 is responsible for the client in Bitrix24 (CONTACT 797)" {
+		t.Error(who, note)
+	}
+
+	srv.route(packet{"operator": "101"})
+	rings()
+	slow.Store(true)
+	srv.route(packet{"responsible": packet{"source": "crm", "crm_timeout_ms": 100}}, packet{"operator": "102"})
+	if who, note := rings(); !slices.Equal(who, []string{"101"}) ||
+		!strings.HasPrefix(note, "responsible: 101: the CRM did not answer within 100ms; 101 has the last contact with the client: inbound, answered at ") {
+		t.Error(who, note)
+	}
+	if n := len(slices.DeleteFunc(portal.Requests(), func(m string) bool { return !strings.HasSuffix(m, ".searchCrmEntities") })); n != 2 {
+		t.Errorf("the portal was asked %d times", n)
 	}
 }

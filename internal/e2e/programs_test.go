@@ -54,7 +54,7 @@ func TestDemo(t *testing.T) {
 func TestBenchCalls(t *testing.T) {
 	t.Parallel()
 	out := run(t, "bench", "calls", "-n", "3", "--rate", "10", "--hold", "1s")
-	for _, want := range []string{"3, completed 3", "CPU per call-second", "memory per call", "first INVITE", "relay"} {
+	for _, want := range []string{"of 3, completed 3", "CPU per call-second", "memory per call", "first INVITE", "relay"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in:\n%s", want, out)
 		}

@@ -34,8 +34,6 @@ type Store interface {
 	Call(ctx context.Context, account, id string) (call.Call, error)
 	Calls(ctx context.Context, account string, page store.Page, filter store.CallFilter) ([]call.Call, string, error)
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
-	// Responsible is who is responsible for the client with that number.
-	Responsible(ctx context.Context, account, number string, rule call.ResponsibleRule) (call.Responsible, error)
 	Transcript(ctx context.Context, account, callID string) ([]call.Segment, error)
 
 	Trunks(ctx context.Context, account string) ([]directory.Trunk, error)
@@ -120,15 +118,23 @@ type TrunkState struct {
 	Reason     string `json:"reason,omitempty" doc:"Why it is not registered or not healthy"`
 }
 
+// Responsibles finds the operator who is responsible for the client with that
+// number: responsible.Finder.
+type Responsibles interface {
+	Responsible(ctx context.Context, account, number string, rule call.ResponsibleRule) (call.Responsible, error)
+}
+
 // Config is what an API is made of. All fields are needed unless they say
 // otherwise.
 type Config struct {
-	Store  Store
-	Calls  Calls
-	Phones Phones
-	Queues Queues
-	Feed   *Feed
-	Door   *access.Door
+	Store Store
+	// Responsible finds operators.
+	Responsible Responsibles
+	Calls       Calls
+	Phones      Phones
+	Queues      Queues
+	Feed        *Feed
+	Door        *access.Door
 	// Recordings is the folder of a call's recording: recording.wav and
 	// peaks.json are there once it is ready.
 	Recordings func(callID string) string

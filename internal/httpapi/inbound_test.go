@@ -95,6 +95,7 @@ func TestRoutesAreKeptAndChecked(t *testing.T) {
 		"hours": map[string]any{"timezone": "Europe/Moscow", "week": map[string]any{"mon": []any{"09:00-18:00"}}},
 		"steps": []any{
 			map[string]any{"responsible": map[string]any{"window": "24h", "policy": "last", "ring_s": 15.0}},
+			map[string]any{"responsible": map[string]any{"window": "24h", "policy": "last", "ring_s": 15.0, "source": "crm", "crm_timeout_ms": 500.0}},
 			map[string]any{"queue": "1000"}, map[string]any{"operator": "101"}, map[string]any{"number": "+74951234567"},
 			map[string]any{"announce": map[string]any{"text": "Здравствуйте"}},
 			map[string]any{"menu": map[string]any{"text": "Нажмите", "timeout_s": 5.0, "repeats": 3.0, "keys": map[string]any{
@@ -146,6 +147,7 @@ func TestRoutesAreKeptAndChecked(t *testing.T) {
 		`steps[0].menu.keys["x"]`:          menu("x", "hangup"),
 		"steps[0].callback_offer.widget":   steps(map[string]any{"callback_offer": map[string]any{"widget": "none"}}),
 		"steps[0].responsible.window":      steps(map[string]any{"responsible": map[string]any{"window": "a day"}}),
+		"steps[0].responsible.source":      steps(map[string]any{"responsible": map[string]any{"source": "sales"}}),
 		"steps[0].responsible.outcomes[0]": steps(map[string]any{"responsible": map[string]any{"outcomes": []string{"ANSWERED"}}}),
 	} {
 		p := mustBeProblem(t, s.Do("PUT", "/api/v1/routes/new", body), 422)

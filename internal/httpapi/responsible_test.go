@@ -1,11 +1,14 @@
 package httpapi_test
 
 import (
+	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/bitrix24/bitrixtest"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/httpapi/httpapitest"
@@ -53,12 +56,13 @@ func TestWhoIsResponsibleIsToldWithTheReason(t *testing.T) {
 			return s
 		}
 		reason, _ := got["reason"].(string)
-		if a.Status != 200 || len(got) != 4 || got["operator"] != want(tt.operator) || got["call_id"] != want(tt.callID) ||
+		if a.Status != 200 || len(got) != 5 || got["source"] != want(source(tt.operator)) || got["operator"] != want(tt.operator) || got["call_id"] != want(tt.callID) ||
 			got["policy"] != tt.policy || !strings.Contains(reason, tt.reason) || reason == "" {
 			t.Errorf("%v: %d %s", tt.query, a.Status, a.Body)
 		}
 	}
 	for field, query := range map[string]string{
+		"source": "number=9161234567&source=sales", "crm_timeout_ms": "number=9161234567&source=crm&crm_timeout_ms=99",
 		"window": "number=9161234567&window=yesterday", "policy": "number=9161234567&policy=best", "number": "number=" + strings.Repeat("9", 129),
 	} {
 		a := s.Do("GET", "/api/v1/responsible?"+query, nil)
@@ -68,5 +72,35 @@ func TestWhoIsResponsibleIsToldWithTheReason(t *testing.T) {
 	}
 	for _, window := range []string{"-24h", "0", "87601h"} {
 		mustBeProblem(t, s.Do("GET", "/api/v1/responsible?number=9161234567&window="+window, nil), 422)
+	}
+}
+
+// source is who has named the operator, where the CRM is not asked.
+func source(operator string) string {
+	if operator == "" {
+		return ""
+	}
+	return string(call.SourceCalls)
+}
+
+func TestTheCRMIsAskedWhoIsResponsible(t *testing.T) {
+	s := httpapitest.New(t, httpapitest.Options{OutboundAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	ask := func() (got map[string]any) {
+		s.Do("GET", "/api/v1/responsible?source=crm&crm_timeout_ms=10000&number=%2B79161234567", nil).Into(t, &got)
+		return got
+	}
+	if got := ask(); got["operator"] != nil || got["source"] != nil || got["reason"] != "the CRM does not say: the account is not connected with Bitrix24; no operator has been in touch with the client within 24h" {
+		t.Errorf("%v", got)
+	}
+	portal := bitrixtest.New("", bitrixtest.User{ID: 11, Extension: "101"})
+	served := httptest.NewServer(portal)
+	t.Cleanup(served.Close)
+	if a := s.Do("PUT", "/api/v1/integrations/bitrix24", map[string]any{"webhook_url": served.URL + bitrixtest.WebhookPath}); a.Status != 200 && a.Status != 201 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	portal.Knows("+79161234567", bitrixtest.Object{Type: "CONTACT", ID: 797, Responsible: 11})
+	got := ask()
+	if got["operator"] != "101" || got["source"] != "crm" || got["call_id"] != nil || got["reason"] != "101 is responsible for the client in Bitrix24 (CONTACT 797)" {
+		t.Errorf("%v", got)
 	}
 }

@@ -43,11 +43,20 @@ type people struct {
 	operators
 }
 
-func (s *stage) ResponsibleFor(_ context.Context, _, number string, _ directory.Responsible) (extension, why string, err error) {
-	if extension = s.knows[number]; extension == "" {
-		return "", "nobody has talked to " + number, nil
+func (s *stage) Responsible(ctx context.Context, _, number string, rule call.ResponsibleRule) (call.Responsible, error) {
+	if rule.CRM > 0 { // it takes all the time it may
+		timer := time.NewTimer(rule.CRM)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return call.Responsible{}, context.Cause(ctx)
+		}
 	}
-	return extension, "the newest call", nil
+	if extension := s.knows[number]; extension != "" {
+		return call.Responsible{Operator: extension, Reason: "the newest call"}, nil
+	}
+	return call.Responsible{Reason: "nobody has talked to " + number}, nil
 }
 
 func (s *stage) CallBack(_ context.Context, _, widget, client string) error {
@@ -68,7 +77,7 @@ func (s *stage) GiveUpPlace(_ context.Context, k acd.Kept) error {
 func (s *stage) board() *Switchboard {
 	b := &Switchboard{
 		Services: Services{
-			Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators),
+			Engine: s.engine, Journal: s.journal, Tapes: s.tapes, Speech: voices{s.speechErr}, Operators: operators(s.operators), Hearing: s.hearing,
 			Directory: s.plan, Lines: NewLines(), Talks: s.talks, Pickups: s.pickups, Features: s.features, Queues: acd.New(s.engine, people{s.plan, s.operators}), Pauses: operators(s.operators), Logger: slog.New(slog.DiscardHandler),
 		},
 		Voice: speech.Voice{Language: "ru"}, Responsible: s, Later: s, NoticeRules: s.noticeRules,
@@ -191,6 +200,24 @@ func TestTheResponsibleOperatorRingsFirstThenTheNextStep(t *testing.T) {
 	}
 }
 
+// A CRM that is slow costs the caller its time limit and no more, and nobody is
+// rung for a caller who has hung up meanwhile.
+func TestTheCRMMayTakeItsTimeAndNoMore(t *testing.T) {
+	fromCRM := directory.Step{Responsible: &directory.Responsible{RingS: 15, Policy: "last", Source: call.SourceCRM, CRMTimeoutMS: 1500}}
+	try(t, func(t *testing.T, s *stage) {
+		s.office(fromCRM, ringOperator("102"))
+		s.knows = map[string]string{"+79161234567": "101"}
+		s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}), call.Completed, 13500*time.Millisecond)
+		s.has(t, "1.5s leg.dialing o1 101 +79161234567", "3.5s joined o1 c1")
+	})
+	try(t, func(t *testing.T, s *stage) {
+		s.office(fromCRM, ringOperator("102"))
+		s.ends(t, s.arrive(t, fromClient(), scripted.Phone{}.HangsUp(time.Second)), call.Abandoned, time.Second)
+		s.hasNot(t, "leg.dialing")
+		s.hasNot(t, "note (responsible")
+	})
+}
+
 func TestACallThatNobodyTakesEndsAsNoAnswer(t *testing.T) {
 	try(t, func(t *testing.T, s *stage) {
 		s.office(ringOperator("101"))
@@ -220,6 +247,41 @@ func TestANumberThatNoRouteMatchesIsRefused(t *testing.T) {
 			t.Errorf("told %v", told)
 		}
 	})
+}
+
+// The server speaks on a call what its route says, and the conversation is
+// written down in that language.
+func TestARouteSaysWhatIsSpoken(t *testing.T) {
+	english := prompts.Text("en", wrongKey)
+	for name, tt := range map[string]struct {
+		first, second directory.Route
+		want          string // language of the transcript
+	}{
+		"the call's":              {first: directory.Route{Language: "en", Transcribe: true}, want: "en"},
+		"one that is followed":    {first: directory.Route{}, second: directory.Route{Language: "en", Transcribe: true}, want: "en"},
+		"it stays":                {first: directory.Route{Language: "en"}, second: directory.Route{Transcribe: true}, want: "en"},
+		"no transcript is wanted": {first: directory.Route{Language: "en"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			try(t, func(t *testing.T, s *stage) {
+				s.hearing = speech.NewHearing(&understands{}, "")
+				menu := directory.Step{Menu: &directory.Menu{Text: "menu", TimeoutS: 5, Repeats: 2, Keys: map[string]directory.Steps{"1": {ringOperator("101")}}}}
+				s.office(directory.Step{Route: &directory.ToRoute{Name: "second"}})
+				first, second := tt.first, tt.second
+				first.Name, first.Steps = "all", s.plan.routes[0].Steps
+				second.Name, second.Steps, second.Match.Called = "second", directory.Steps{menu}, "none"
+				s.plan.routes = []directory.Route{first, second}
+				s.arrive(t, fromClient(), scripted.Phone{}.Presses(time.Second, "7").Presses(5*time.Second, "1"))
+				if heard := s.heard("c1"); !slices.ContainsFunc(heard, func(h string) bool { return strings.HasPrefix(strings.TrimSuffix(h, "…"), english) }) {
+					t.Errorf("heard %q, want %q", heard, english)
+				}
+				e := s.journal.events[slices.IndexFunc(s.journal.events, func(e call.Event) bool { return e.Type == call.RecordingStarted })]
+				if e.Transcribe != (tt.want != "") || e.Language != tt.want {
+					t.Errorf("transcribed: %v, in %q, want %q", e.Transcribe, e.Language, tt.want)
+				}
+			})
+		})
+	}
 }
 
 func TestAMenuLeadsToTheStepsOfAKey(t *testing.T) {

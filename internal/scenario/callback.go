@@ -34,7 +34,7 @@ func (s *callbackCourse) run(ctx context.Context) error {
 	defer s.hangUp(manager)
 
 	// 4. Recording starts with the first answer.
-	s.startRecording(s.wantsTranscript())
+	s.startRecording(s.wantsTranscript(isTrue(s.packet.Transcribe)))
 	manager.Record(s.track(manager.ID(), call.Manager))
 
 	// 5. From here until the client is joined the keys work. They, and the

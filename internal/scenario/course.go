@@ -193,7 +193,11 @@ func (s *course) startRecording(transcribe bool) {
 	}
 	tape.Start(time.Now())
 	s.tape = tape
-	s.event(call.Event{Type: call.RecordingStarted, Transcribe: transcribe})
+	e := call.Event{Type: call.RecordingStarted, Transcribe: transcribe}
+	if transcribe {
+		e.Language = s.voice.Language
+	}
+	s.event(e)
 }
 
 func (s *course) closeTape() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
 
@@ -39,6 +40,7 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", errNoRoute, why)
 	}
 	a.note("route " + route.Name + ": " + why)
+	a.follow(route)
 	err = a.steps(waiting, route.Steps)
 	switch {
 	case context.Cause(ctx) != nil:
@@ -54,6 +56,13 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 	}
 	a.caller.Refuse(480, errNobody.Error())
 	return errNobody
+}
+
+// follow lets the server speak as the route says from now on. What no route of
+// the call says stays as it is.
+func (a *arrival) follow(r directory.Route) {
+	a.voice = speech.Voice{Language: cmp.Or(r.Language, a.voice.Language), Name: cmp.Or(r.Voice, a.voice.Name)}
+	a.transcribe = a.transcribe || r.Transcribe
 }
 
 // steps does one step after the other until one of them takes the call or ends
@@ -76,7 +85,7 @@ func (a *arrival) step(ctx context.Context, s directory.Step) error {
 	case s.Responsible != nil:
 		return a.responsible(ctx, *s.Responsible)
 	case s.Queue != nil:
-		return a.queueStep(ctx, *s.Queue)
+		return a.queueStep(ctx, ctx, *s.Queue)
 	case s.Operator != nil:
 		return a.operator(ctx, *s.Operator)
 	case s.Number != nil:
@@ -107,18 +116,20 @@ func (a *arrival) responsible(ctx context.Context, r directory.Responsible) erro
 	if a.board.Responsible == nil {
 		return nil
 	}
-	extension, why, err := a.board.Responsible.ResponsibleFor(ctx, a.account, a.caller.number, r)
+	found, err := a.board.Responsible.Responsible(ctx, a.account, a.caller.number, r.Rule())
 	switch {
+	case ctx.Err() != nil: // the caller did not wait for it
+		return context.Cause(ctx)
 	case err != nil:
 		a.log.ErrorContext(ctx, "the responsible operator cannot be looked up", "err", err)
 		a.note("responsible: " + err.Error())
 		return nil
-	case extension == "":
-		a.note("responsible: " + why)
+	}
+	a.note(found.Note())
+	if !found.Found() {
 		return nil
 	}
-	a.note("responsible: " + extension + ": " + why)
-	_, err = a.ringOperator(ctx, extension, time.Duration(r.RingS)*time.Second)
+	_, err = a.ringOperator(ctx, found.Operator, time.Duration(r.RingS)*time.Second)
 	return err
 }
 
@@ -300,6 +311,7 @@ func (a *arrival) goOn(ctx context.Context, name string) error {
 	for _, r := range routes {
 		if r.Name == name {
 			a.note("route " + name)
+			a.follow(r)
 			return a.steps(ctx, r.Steps)
 		}
 	}

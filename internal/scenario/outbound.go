@@ -44,7 +44,7 @@ func (a *arrival) fromOperator(ctx context.Context) error {
 	case err != nil:
 		err = a.refuse(waiting, 404, promptRefusal, a.words(prompts.NumberUnknown), err)
 	case to.queue != nil:
-		if err = a.queueStep(waiting, directory.ToQueue{Name: to.queue.Name}); err == nil {
+		if err = a.queueStep(waiting, ctx, directory.ToQueue{Name: to.queue.Name}); err == nil {
 			a.caller.Refuse(480, errNobody.Error())
 			err = errNobody
 		}

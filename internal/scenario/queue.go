@@ -21,8 +21,10 @@ var (
 
 // queueStep lets the caller wait in a queue until a member takes the call
 // (specification 3-responsible-manager §4). Whom the queue does not take, or
-// keeps no longer, its fallback takes, then the route's next step.
-func (a *arrival) queueStep(ctx context.Context, to directory.ToQueue) error {
+// keeps no longer, its fallback takes, then the route's next step. ctx ends the
+// waiting, and talking the conversation, which an operator who waited may leave by
+// a transfer.
+func (a *arrival) queueStep(ctx, talking context.Context, to directory.ToQueue) error {
 	if a.routes++; a.routes > mostRoutes {
 		a.note("queue " + to.Name + " is not entered: the routes lead in a circle")
 		return nil
@@ -42,11 +44,11 @@ func (a *arrival) queueStep(ctx context.Context, to directory.ToQueue) error {
 	}
 	switch {
 	case err == nil:
-		if err := a.connect(ctx, w.operator); err != nil {
+		if err := a.connect(talking, w.operator); err != nil {
 			return err
 		}
 		// A transfer to somebody who was not there: the caller waits again.
-		return a.queueStep(ctx, to)
+		return a.queueStep(ctx, talking, to)
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, acd.ErrFull), errors.Is(err, acd.ErrEmpty), errors.Is(err, errWaitedTooLong):

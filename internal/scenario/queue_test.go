@@ -418,3 +418,22 @@ func TestWhoKeptHisPlaceIsServedBeforeThoseWhoCameLater(t *testing.T) {
 		later.Leave(acd.Abandoned)
 	})
 }
+
+// An operator who has called a queue may pass its member on and leave.
+func TestAnOperatorWhoCalledAQueueMayTransfer(t *testing.T) {
+	for name, leaves := range map[string]bool{"and is hung up": false, "and hangs up at once": true} {
+		t.Run(name, func(t *testing.T) {
+			try(t, func(t *testing.T, s *stage) {
+				s.queue(func(q *directory.Queue) { q.Members = []string{"102"} })
+				s.engine.Phone("102", scripted.Answers(2*sec).HangsUp(20*sec))
+				s.engine.Phone("103", scripted.Answers(2*sec))
+				by := scripted.Phone{}.Presses(5*sec, "##103#")
+				if leaves {
+					by = by.HangsUp(5*sec + 1)
+				}
+				s.ends(t, s.arrive(t, fromOperator("1000"), by), call.Completed, 22*sec)
+				same(t, "stages", s.stagesOf(), []string{"102 2s-5s transferred", "103 7s-22s done"})
+			})
+		})
+	}
+}

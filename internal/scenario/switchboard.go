@@ -8,7 +8,6 @@ import (
 
 	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/telephony"
 )
@@ -31,11 +30,11 @@ type Switchboard struct {
 	NoticeRules NoticeRules
 }
 
-// Responsibles finds the operator who talked to a client.
+// Responsibles finds the operator who is responsible for a client.
 type Responsibles interface {
-	// ResponsibleFor is the operator's extension and why it is he; "" and why
-	// nobody is.
-	ResponsibleFor(ctx context.Context, account, number string, r directory.Responsible) (extension, why string, err error)
+	// Responsible is who is responsible for the client with that number, and why.
+	// It keeps to the rule's time where the CRM is asked.
+	Responsible(ctx context.Context, account, number string, rule call.ResponsibleRule) (call.Responsible, error)
 }
 
 // Later plans callbacks.
@@ -90,6 +89,8 @@ type arrival struct {
 	rang bool
 	// talked tells that the caller had somebody, and lost him by a transfer.
 	talked bool
+	// transcribe: the conversation is written down, for its route says so.
+	transcribe bool
 	// routes counts the routes that the call was sent on to.
 	routes int
 }
@@ -118,7 +119,7 @@ func (a *arrival) pickUp(ctx context.Context) error {
 	if err := a.answer(ctx); err != nil {
 		return err
 	}
-	a.startRecording(false)
+	a.startRecording(a.wantsTranscript(a.transcribe))
 	a.caller.Record(a.track(a.caller.ID(), a.caller.role))
 	return nil
 }

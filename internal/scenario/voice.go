@@ -48,12 +48,12 @@ func (s *callbackCourse) deaf(err error) {
 	s.note("voice_control: " + err.Error() + "; keys can be pressed")
 }
 
-// wantsTranscript tells that the recording is to be written down.
-func (s *callbackCourse) wantsTranscript() bool {
-	if !isTrue(s.packet.Transcribe) {
+// wantsTranscript tells that the recording is to be written down, as asked.
+func (s *course) wantsTranscript(asked bool) bool {
+	if !asked {
 		return false
 	}
-	if err := s.Hearing.Check(s.packet.Language); err != nil {
+	if err := s.Hearing.Check(s.voice.Language); err != nil {
 		s.note("transcribe: " + err.Error() + "; there will be no transcript")
 		return false
 	}

@@ -99,24 +99,13 @@ func (s *Store) Responsible(ctx context.Context, account, number string, rule ca
 			return call.Responsible{}, err
 		}
 		if there {
-			r.At = fromMS(ms)
+			r.At, r.Source = fromMS(ms), call.SourceCalls
 			r.Reason = q.found(r, direction)
 			return r, nil
 		}
 		gone = append(gone, r.Operator)
 	}
 	return call.Responsible{Reason: q.notFound(gone)}, rows.Err()
-}
-
-// ResponsibleFor is the extension of the operator who is responsible for the
-// client by the rule of a route's step, and why; "" and why nobody is.
-func (s *Store) ResponsibleFor(ctx context.Context, account, number string, step directory.Responsible) (extension, why string, err error) {
-	rule := call.ResponsibleRule{Window: time.Duration(step.Window), Policy: call.Policy(step.Policy)}
-	for _, outcome := range step.Counted() {
-		rule.Outcomes = append(rule.Outcomes, call.ContactOutcome(outcome))
-	}
-	r, err := s.Responsible(ctx, account, number, rule)
-	return r.Operator, r.Reason, err
 }
 
 // lookUp is one question for the responsible manager.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/callback"
 )
 
 // SaveTranscript keeps what was said on a call, in place of what was kept
@@ -59,20 +58,4 @@ func readTranscript(row *sql.Row) ([]call.Segment, error) {
 // have it, of all accounts, oldest first.
 func (s *Store) Transcribing(ctx context.Context) ([]call.Call, error) {
 	return s.queryCalls(ctx, `WHERE transcript = 'waiting' AND recording = 'ready' AND node = $1 ORDER BY id`, s.node)
-}
-
-// Language is the language of a callback's packet, "" if it says none or there
-// is no such callback.
-func (s *Store) Language(ctx context.Context, callbackID string) (string, error) {
-	var packet string
-	err := s.reader.QueryRowContext(ctx, `SELECT packet FROM callbacks WHERE id = $1`, text(callbackID)).Scan(&packet)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	var p callback.Packet
-	err = json.Unmarshal([]byte(packet), &p)
-	return p.Language, err
 }

@@ -25,7 +25,6 @@ var ErrNoRecording = errors.New("there is no recording to write down")
 // Calls knows the calls: store.Store.
 type Calls interface {
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
-	Language(ctx context.Context, callbackID string) (string, error)
 }
 
 // Recordings opens recordings: recording.Archive.
@@ -50,13 +49,9 @@ func (w *Writer) Write(ctx context.Context, c call.Call) ([]call.Segment, error)
 	if i < 0 {
 		return nil, ErrNoRecording
 	}
-	language, err := w.Calls.Language(ctx, c.CallbackID)
-	if err != nil {
-		return nil, err
-	}
 	var said []call.Segment
 	for side, speaker := range map[recording.Side]call.Speaker{recording.Left: call.ClientSpeaks, recording.Right: call.OperatorSpeaks} {
-		more, err := w.side(ctx, c, events[i].At, side, speaker, language)
+		more, err := w.side(ctx, c, events[i].At, side, speaker, events[i].Language)
 		if err != nil {
 			return nil, err
 		}

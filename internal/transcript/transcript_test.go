@@ -64,9 +64,8 @@ const zeroOffset = 3 * time.Second // of the recording's beginning in the call
 type calls struct{ began time.Time }
 
 func (c calls) Events(context.Context, string, string, int64) ([]call.Event, error) {
-	return []call.Event{{Type: call.Created, At: c.began}, {Type: call.RecordingStarted, At: c.began.Add(zeroOffset)}}, nil
+	return []call.Event{{Type: call.Created, At: c.began}, {Type: call.RecordingStarted, At: c.began.Add(zeroOffset), Transcribe: true, Language: "ru"}}, nil
 }
-func (calls) Language(context.Context, string) (string, error) { return "ru", nil }
 
 // speak is loud or quiet speech on one side of the recording.
 type speak struct {

@@ -131,6 +131,8 @@ func (p *Portal) method(method string, in params, app bool) (any, *refusal) {
 		return p.statistic(in), nil
 	case "crm.activity.update":
 		return p.comment(in)
+	case "telephony.externalCall.searchCrmEntities":
+		return p.search(in)
 	case "telephony.externalLine.add":
 		if !app {
 			return nil, wrongAuth
@@ -315,6 +317,44 @@ func (p *Portal) statistic(in params) any {
 		list = append(list, item)
 	}
 	return list
+}
+
+// search finds the client as it is told: numbers are compared as they are
+// written, but for what is no digit.
+func (p *Portal) search(in params) (any, *refusal) {
+	number := in.text("PHONE_NUMBER")
+	if number == "" {
+		return nil, core("PHONE_NUMBER is empty")
+	}
+	list := []map[string]any{}
+	for _, object := range p.objects[digits(number)] {
+		item := map[string]any{
+			"CRM_ENTITY_TYPE": object.Type, "CRM_ENTITY_ID": object.ID, "ASSIGNED_BY_ID": object.Responsible, "NAME": "Иван Иванов", "ASSIGNED_BY": []any{},
+		}
+		for _, u := range p.users {
+			if u.ID != object.Responsible {
+				continue
+			}
+			employee := map[string]any{
+				"ID": fmt.Sprint(u.ID), "TIMEMAN_STATUS": "OPENED", "USER_PHONE_INNER": nil, "WORK_PHONE": nil, "PERSONAL_PHONE": nil, "PERSONAL_MOBILE": nil,
+			}
+			if u.Extension != "" {
+				employee["USER_PHONE_INNER"] = u.Extension
+			}
+			item["ASSIGNED_BY"] = employee
+		}
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+func digits(number string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, number)
 }
 
 func (p *Portal) comment(in params) (any, *refusal) {

@@ -45,6 +45,13 @@ type User struct {
 	Fired     bool
 }
 
+// Object is a client in the CRM: a CONTACT, a LEAD or a COMPANY.
+type Object struct {
+	Type        string
+	ID          int64
+	Responsible int64 // the employee's id; 0: nobody's
+}
+
 // Call is a call as the portal knows it.
 type Call struct {
 	ID, External, Client, Line string
@@ -71,7 +78,8 @@ type Call struct {
 type Trouble struct {
 	Status            int // of the answer; 0: none comes
 	Code, Description string
-	// Acts tells that the request is carried out nevertheless.
+	// Acts tells that the request is carried out nevertheless; with Status 200
+	// it is answered, too.
 	Acts bool
 	// Takes is how long the answer, or its absence, takes.
 	Takes time.Duration
@@ -102,11 +110,15 @@ type Portal struct {
 	NoLimits bool
 	// Seconds is how much of the limit on operating time a request takes.
 	Seconds float64
+	// RenewalTakes is how long new tokens are under way. Who does not wait for
+	// them has used up his refresh token.
+	RenewalTakes time.Duration
 
 	mu        sync.Mutex
 	users     []User
 	scopes    []string
 	calls     []*Call
+	objects   map[string][]Object // by digits of the number
 	lines     []string
 	handlers  map[string]string // event → address
 	requests  []string          // the methods, in order
@@ -132,7 +144,7 @@ type spent struct {
 func New(base string, users ...User) *Portal {
 	return &Portal{
 		base: base, users: append([]User{{ID: Owner}}, users...), scopes: []string{"telephony", "user", "crm"},
-		handlers: make(map[string]string), operating: make(map[string][]spent), refresh: RefreshToken,
+		handlers: make(map[string]string), operating: make(map[string][]spent), objects: make(map[string][]Object), refresh: RefreshToken,
 	}
 }
 
@@ -198,6 +210,14 @@ func (p *Portal) Handlers() map[string]string {
 
 // ExpireToken lets the access token expire now.
 func (p *Portal) ExpireToken() { p.mu.Lock(); defer p.mu.Unlock(); p.expires = time.Time{} }
+
+// Knows lets the CRM have a client with that number, and nothing else about it
+// than these objects, in the order of their importance.
+func (p *Portal) Knows(number string, objects ...Object) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.objects[digits(number)] = objects
+}
 
 // Click is what happens when a user clicks a number: the portal registers the
 // call itself. It returns its CALL_ID and the event that is reported.
@@ -313,18 +333,13 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Unlock()
 	if trouble != nil {
-		if trouble.Takes > 0 {
-			wait := time.NewTimer(trouble.Takes)
-			defer wait.Stop()
-			select {
-			case <-wait.C:
-			case <-r.Context().Done():
-			}
-		}
+		wait(r, trouble.Takes)
 		if trouble.Status == 0 {
 			panic(http.ErrAbortHandler)
 		}
-		status, answer = trouble.Status, nil
+		if !trouble.Acts || trouble.Status != http.StatusOK {
+			status, answer = trouble.Status, nil
+		}
 		if trouble.Code != "" {
 			answer = failure(trouble.Code, trouble.Description)
 		}
@@ -355,27 +370,44 @@ func (p *Portal) overLimit() *Trouble {
 	return nil
 }
 
-// token is the authorization server: it renews tokens.
+// wait lets time pass, until the client has gone.
+func wait(r *http.Request, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+}
+
+// token is the authorization server.
 func (p *Portal) token(w http.ResponseWriter, r *http.Request) {
+	status, answer := p.renew(r.URL.Query())
+	wait(r, p.RenewalTakes)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// renew makes new tokens for a refresh token, which is worth nothing then.
+func (p *Portal) renew(q url.Values) (int, any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	q := r.URL.Query()
-	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case q.Get("client_id") != ClientID || q.Get("client_secret") != ClientSecret:
-		w.WriteHeader(http.StatusBadRequest)
-		_ = json.NewEncoder(w).Encode(failure("invalid_client", "Invalid client"))
+		return http.StatusBadRequest, failure("invalid_client", "Invalid client")
 	case q.Get("grant_type") != "refresh_token" || q.Get("refresh_token") != p.refresh:
-		w.WriteHeader(http.StatusBadRequest)
-		_ = json.NewEncoder(w).Encode(failure("invalid_grant", "Invalid grant"))
-	default:
-		p.newTokens()
-		p.renewals++
-		_ = json.NewEncoder(w).Encode(map[string]any{
-			"access_token": p.access, "refresh_token": p.refresh, "expires": p.expires.Unix(), "expires_in": 3600, "domain": "oauth.bitrix.info",
-			"client_endpoint": p.base + "/rest/", "server_endpoint": "https://oauth.bitrix.info/rest/", "member_id": "a223c6b3710f85df22e9377d6c4f7553",
-			"scope": strings.Join(p.scopes, ","), "status": "L", "user_id": Owner,
-		})
+		return http.StatusBadRequest, failure("invalid_grant", "Invalid grant")
+	}
+	p.newTokens()
+	p.renewals++
+	return http.StatusOK, map[string]any{
+		"access_token": p.access, "refresh_token": p.refresh, "expires": p.expires.Unix(), "expires_in": 3600, "domain": "oauth.bitrix.info",
+		"client_endpoint": p.base + "/rest/", "server_endpoint": "https://oauth.bitrix.info/rest/", "member_id": "a223c6b3710f85df22e9377d6c4f7553",
+		"scope": strings.Join(p.scopes, ","), "status": "L", "user_id": Owner,
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/perezvon/perezvon/internal/media/wav"
 	"github.com/perezvon/perezvon/internal/metrics"
 	"github.com/perezvon/perezvon/internal/notice"
+	"github.com/perezvon/perezvon/internal/responsible"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/store"
@@ -99,9 +100,10 @@ func New(t *testing.T, o Options) *Server {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	s.check(err)
 	s.URL = "http://" + l.Addr().String()
+	crm := s.bitrix24()
 	s.API = httpapi.New(httpapi.Config{
-		Store: s.Store, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
-		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: s.bitrix24(), Ready: s.ready,
+		Store: s.Store, Responsible: &responsible.Finder{Calls: s.Store, CRM: crm}, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
+		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: crm, Ready: s.ready,
 		Metrics: m.Handler(), MetricsAuth: o.MetricsAuth, Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if o.Register != nil {

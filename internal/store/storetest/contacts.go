@@ -189,9 +189,9 @@ func exerciseResponsibleStep(t *testing.T, s *store.Store) {
 	} {
 		var step directory.Responsible
 		fails(t, json.Unmarshal([]byte(tt.step), &step), nil)
-		extension, why, err := s.ResponsibleFor(t.Context(), Mine, client, step)
-		if err != nil || extension != tt.extension || !strings.HasPrefix(why, tt.why) || why == "" {
-			t.Errorf("%s: %s, %s, %v", tt.step, extension, why, err)
+		r, err := s.Responsible(t.Context(), Mine, client, step.Rule())
+		if err != nil || r.Operator != tt.extension || !strings.HasPrefix(r.Reason, tt.why) || r.Reason == "" {
+			t.Errorf("%s: %+v, %v", tt.step, r, err)
 		}
 	}
 }

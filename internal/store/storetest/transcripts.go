@@ -71,9 +71,4 @@ func exerciseTranscripts(t *testing.T, s *store.Store) {
 	end(alone, call.RecordingReady)
 	state(alone, call.TranscriptNone)
 	waiting()
-
-	language, err := s.Language(ctx, Create(t, s, "+79161234567").ID)
-	same(t, "ru", language, err)
-	language, err = s.Language(ctx, "none")
-	same(t, "", language, err)
 }

@@ -1,5 +1,3 @@
-//go:build asterisk
-
 package asterisk_test
 
 import (

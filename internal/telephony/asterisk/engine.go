@@ -294,11 +294,14 @@ func (e *Engine) TrunkCalls(name string) (calls int, ok bool) {
 
 // tidy asks something of Asterisk that nobody waits for.
 func (e *Engine) tidy(what string, ask func(ctx context.Context) error) {
-	e.tasks.Run(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), tidying)
-		defer cancel()
-		if err := ask(ctx); err != nil && !ari.Gone(err) {
-			e.log.Warn("Asterisk did not do what it was asked", "what", what, "err", err)
-		}
-	})
+	e.tasks.Run(func() { e.ask(what, ask) })
+}
+
+// ask asks something of Asterisk, and waits; nobody else need know how it ends.
+func (e *Engine) ask(what string, ask func(ctx context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), tidying)
+	defer cancel()
+	if err := ask(ctx); err != nil && !ari.Gone(err) {
+		e.log.Warn("Asterisk did not do what it was asked", "what", what, "err", err)
+	}
 }

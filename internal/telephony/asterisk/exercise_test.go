@@ -1,5 +1,3 @@
-//go:build asterisk
-
 package asterisk_test
 
 import (
@@ -31,7 +29,6 @@ var exceptions = []telephonytest.Exception{
 	{Case: "Refuse/tells the phone why", Why: "ARI ends a channel with a cause, and has no words for the phone"},
 	{Case: "Refuse/in any language", Why: "as above"},
 	{Case: "Refuse/and nothing breaks out of the words", Why: "as above"},
-	{Case: "Transfer/that fails, and the phone has its call back", Why: "passes mostly; once the phone was told nothing within a minute, and why is not known yet"},
 }
 
 func newRig(t *testing.T) *telephonytest.Rig {

@@ -45,6 +45,7 @@ type leg struct {
 	refer    bool       // a transfer of the phone's is under way
 	cause    *ari.Event // why the channel is about to end; nil: it is not, or nobody said
 	release  func()
+	turn     <-chan struct{} // closed when what was last asked inTurn is done; nil: nothing was
 }
 
 // told is an event of a channel, or the first sound of a call that rings.
@@ -290,11 +291,28 @@ func (l *leg) end(cause *telephony.HangupError) {
 		if !answered {
 			why = causeFor(cause.Code)
 		}
-		l.e.tidy("hang up", func(ctx context.Context) error { return l.e.ari.Hangup(ctx, channel, why, "") })
+		l.inTurn("hang up", func(ctx context.Context) error { return l.e.ari.Hangup(ctx, channel, why, "") })
 	}
 	l.voice.close()
 	l.release()
 	l.e.states.tell(l.Info().Operator)
+}
+
+// inTurn is Engine.tidy of what must come after what was asked of this leg
+// before: the phone is to be told of its transfer before it is hung up.
+func (l *leg) inTurn(what string, ask func(ctx context.Context) error) {
+	done := make(chan struct{})
+	l.mu.Lock()
+	before := l.turn
+	l.turn = done
+	l.mu.Unlock()
+	l.e.tasks.Run(func() {
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		l.e.ask(what, ask)
+	})
 }
 
 // Hangup ends the leg.

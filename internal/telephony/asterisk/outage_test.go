@@ -102,26 +102,32 @@ func driven(t *testing.T, before func(n *node), f func(t *testing.T, n *node, e 
 		n := &node{Fake: aritest.New(t), channels: map[string]string{}, bridges: map[string]bool{}}
 		n.Answers = n.answers
 		before(n)
-		client, err := ari.New(n.Config())
-		if err != nil {
-			t.Fatal(err)
-		}
-		ip := netip.MustParseAddr("10.0.0.1")
-		e, err := asterisk.New(asterisk.Config{
-			ARI: client, Directory: place{trunks: []directory.Trunk{{Name: "carrier"}}},
-			Ports: stream.NewPorts(mediatest.NewNetwork(), ip, 0, 0), MediaAddr: ip,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := e.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		e := engine(t, n, place{trunks: []directory.Trunk{{Name: "carrier"}}}, nil)
 		f(t, n, e)
 		if err := e.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// engine is one that drives a fake node. The test stops it.
+func engine(t *testing.T, n *node, p place, handler func(ctx context.Context, l telephony.Leg)) *asterisk.Engine {
+	t.Helper()
+	client, err := ari.New(n.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ip := netip.MustParseAddr("10.0.0.1")
+	e, err := asterisk.New(asterisk.Config{
+		ARI: client, Directory: p, Ports: stream.NewPorts(mediatest.NewNetwork(), ip, 0, 0), MediaAddr: ip, Handler: handler,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 func nothing(*node) {}

@@ -17,8 +17,9 @@ const numberMax = 128
 // leaves it to us (PJSIP_TRANSFER_HANDLING()=ari-only).
 func (l *leg) referred(ev ari.Event) {
 	channel := l.its()
+	l.inTurn("hear of a transfer", func(ctx context.Context) error { return l.settled(ctx, channel) })
 	tell := func(state string) {
-		l.e.tidy("tell of a transfer", func(ctx context.Context) error { return l.e.ari.TransferProgress(ctx, channel, state) })
+		l.inTurn("tell of a transfer", func(ctx context.Context) error { return l.e.ari.TransferProgress(ctx, channel, state) })
 	}
 	l.mu.Lock()
 	allowed := l.info.Operator != "" && !l.refer
@@ -62,6 +63,16 @@ func (l *leg) referred(ev ari.Event) {
 	}
 	tell("channel_progress") // the phone is told 100: somebody is at it
 	l.refers.Push(r)
+}
+
+// settled returns when Asterisk has done all that it was doing with a phone's
+// SIP. It tells of a transfer before it is ready to hear how that goes, and who
+// is quicker kills it: refer_incoming_ari_request of res_pjsip_refer.c (22.10)
+// sets ari_state after its event, and refer_ari_progress_framehook writes there.
+// Both are work of the phone's one queue, and what is read here waits in it.
+func (l *leg) settled(ctx context.Context, channel string) error {
+	_, err := l.e.ari.Variable(ctx, channel, "CHANNEL(pjsip,call-id)")
+	return err
 }
 
 // destination is the number a transfer is to go to, empty if there is none.

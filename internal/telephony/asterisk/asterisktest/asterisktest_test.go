@@ -1,5 +1,3 @@
-//go:build asterisk
-
 package asterisktest_test
 
 import (

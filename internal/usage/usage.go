@@ -1,4 +1,5 @@
-package serverproc
+// Package usage reads what a process of this machine uses, from proc(5).
+package usage
 
 import (
 	"bytes"
@@ -10,10 +11,10 @@ import (
 	"time"
 )
 
-// CPU is the processor time the server has used since its start (proc(5), stat
-// fields 14 and 15, in ticks of 10 ms).
-func (p *Process) CPU() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+// CPU is the processor time that a process has used since its start, in its own
+// code and in the kernel's (stat, fields 14 and 15, in ticks of 10 ms).
+func CPU(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -30,9 +31,9 @@ func (p *Process) CPU() (time.Duration, error) {
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
-// Memory is the server's resident memory in bytes.
-func (p *Process) Memory() (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+// Memory is the resident memory of a process in bytes.
+func Memory(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
