@@ -92,12 +92,12 @@ func (t *talk) together(ctx context.Context) (wish, error) {
 	left.KeepKeys(left.mayTransfer())
 	right.KeepKeys(right.mayTransfer())
 	join := func(ctx context.Context) (wish, error) { return wish{}, t.Engine.Join(ctx, right.Leg, left.Leg) }
-	ways := append([]func(context.Context) (wish, error){join, t.asked.Next}, t.watch(left, right)...)
+	ways := append([]runner[wish]{{do: join}, when(t.asked.WhenReady, t.asked.Next)}, t.watch(left, right)...)
 	ways = append(ways, t.watch(right, left)...)
 	if len(t.leaving) > 0 {
-		ways = append(ways, func(ctx context.Context) (wish, error) { return wish{}, t.dismiss(ctx) })
+		ways = append(ways, runner[wish]{do: func(ctx context.Context) (wish, error) { return wish{}, t.dismiss(ctx) }})
 	}
-	winner, all := race(ctx, func(i int, r result[wish]) bool { return i == 0 || r.err == nil }, ways...)
+	winner, all := raceOf(ctx, func(i int, r result[wish]) bool { return i == 0 || r.err == nil }, ways...)
 	if cause := context.Cause(ctx); cause != nil {
 		return wish{}, cause
 	}
@@ -113,23 +113,23 @@ func (t *talk) together(ctx context.Context) (wish, error) {
 }
 
 // watch is all that can happen on one side while it talks with the other.
-func (t *talk) watch(l, other *line) []func(context.Context) (wish, error) {
-	hold := func(ctx context.Context) (wish, error) {
+func (t *talk) watch(l, other *line) []runner[wish] {
+	hold := when(l.Held().WhenOn, func(ctx context.Context) (wish, error) {
 		return wish{}, t.onHold(ctx, l, other, t.trackOn(l, l == t.left))
-	}
+	})
 	if !l.mayTransfer() {
-		return []func(context.Context) (wish, error){hold, func(ctx context.Context) (wish, error) { return wish{}, t.noteKeys(ctx, l) }}
+		return []runner[wish]{hold, when(l.Digits().WhenReady, func(ctx context.Context) (wish, error) { return wish{}, t.noteKeys(ctx, l) })}
 	}
-	return []func(context.Context) (wish, error){
+	return []runner[wish]{
 		hold,
-		func(ctx context.Context) (wish, error) {
+		when(l.Digits().WhenReady, func(ctx context.Context) (wish, error) {
 			a, err := t.code(ctx, l, other, t.features().talking())
 			return wish{by: l, action: a, method: byKeys}, err
-		},
-		func(ctx context.Context) (wish, error) {
+		}),
+		when(l.Refers().WhenReady, func(ctx context.Context) (wish, error) {
 			r, err := l.Refers().Next(ctx)
 			return referred(l, r), err
-		},
+		}),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 )
 
 // result is what one of several functions that ran side by side came to.
@@ -26,45 +27,127 @@ var errLost = errors.New("another answered first")
 // It is the only place where scenarios do two things at once: whoever needs
 // that builds on it, so nothing is ever left running.
 func race[T any](ctx context.Context, won func(i int, r result[T]) bool, fs ...func(context.Context) (T, error)) (winner int, all []result[T]) {
-	type finish struct {
-		i     int
-		r     result[T]
-		crash any
+	runners := make([]runner[T], len(fs))
+	for i, f := range fs {
+		runners[i] = runner[T]{do: f}
 	}
+	return raceOf(ctx, won, runners...)
+}
+
+// runner is a function that takes part in a race.
+type runner[T any] struct {
+	do func(context.Context) (T, error)
+	// when calls its argument as soon as the function has something to do; until
+	// then the function is not begun, which is as if it waited. nil: at once.
+	when func(func()) (stop func())
+}
+
+// when is a runner that begins with a wait for what mostly never comes: a key, a
+// transfer, hold. A talk has many of those, and none of them costs a goroutine
+// as long as nothing happens.
+func when[T any](ready func(func()) (stop func()), do func(context.Context) (T, error)) runner[T] {
+	return runner[T]{do: do, when: ready}
+}
+
+// raceOf is race of runners. The first runs in the caller's own goroutine.
+func raceOf[T any](ctx context.Context, won func(i int, r result[T]) bool, runners ...runner[T]) (winner int, all []result[T]) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(errLost)
-	finished := make(chan finish, len(fs))
-	for i, f := range fs {
-		go func() {
-			out := finish{i: i, crash: errors.New("scenario: the goroutine was ended by runtime.Goexit")}
-			defer func() {
-				if p := recover(); p != nil {
-					out.crash = fmt.Sprintf("%v\n%s", p, debug.Stack())
-				}
-				finished <- out
-			}()
-			out.r.value, out.r.err = f(ctx)
-			out.crash = nil
-		}()
+	c := &contest[T]{
+		ctx: ctx, cancel: cancel, won: won, runners: runners,
+		winner: -1, all: make([]result[T], len(runners)), begun: make([]bool, len(runners)), left: len(runners),
 	}
-	winner, all = -1, make([]result[T], len(fs))
-	var crash any
-	for range fs {
-		f := <-finished
-		all[f.i] = f.r
+	defer c.close() // also where the caller's goroutine ends in the first runner
+	waiting := false
+	for i, r := range runners {
 		switch {
-		case f.crash != nil:
-			crash = f.crash
-			cancel(errLost)
-		case winner < 0 && won(f.i, f.r):
-			winner = f.i
-			cancel(errLost)
+		case r.when != nil:
+			waiting = true
+			defer r.when(func() { c.begin(i) })()
+		case i > 0:
+			c.begin(i)
 		}
 	}
-	if crash != nil {
-		panic(crash)
+	if len(runners) > 0 && runners[0].when == nil {
+		c.begun[0] = true
+		c.run(0)
 	}
-	return winner, all
+	if waiting {
+		<-ctx.Done() // who has not begun has not given up either
+	}
+	c.close()
+	for i := range c.all {
+		if !c.begun[i] {
+			c.all[i].err = context.Cause(ctx)
+		}
+	}
+	if c.crash != nil {
+		panic(c.crash)
+	}
+	return c.winner, c.all
+}
+
+// contest is a race under way.
+type contest[T any] struct {
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	won     func(i int, r result[T]) bool
+	runners []runner[T]
+
+	running sync.WaitGroup
+	mu      sync.Mutex
+	begun   []bool
+	left    int  // how many have not returned
+	closed  bool // nobody begins any more
+	winner  int
+	all     []result[T]
+	crash   any
+}
+
+// begin lets a runner run in a goroutine of its own, once.
+func (c *contest[T]) begin(i int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.begun[i] {
+		return
+	}
+	c.begun[i] = true
+	c.running.Go(func() { c.run(i) })
+}
+
+// run lets a runner run and takes its result down.
+func (c *contest[T]) run(i int) {
+	var r result[T]
+	var crash any = errors.New("scenario: the goroutine was ended by runtime.Goexit")
+	defer func() {
+		if p := recover(); p != nil {
+			crash = fmt.Sprintf("%v\n%s", p, debug.Stack())
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.all[i] = r
+		c.left--
+		switch {
+		case crash != nil:
+			c.crash = crash
+			c.cancel(errLost)
+		case c.winner < 0 && c.won(i, r):
+			c.winner = i
+			c.cancel(errLost)
+		case c.left == 0:
+			c.cancel(errLost) // nobody is left to win
+		}
+	}()
+	r.value, r.err = c.runners[i].do(c.ctx)
+	crash = nil
+}
+
+// close waits until all that have begun have returned.
+func (c *contest[T]) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.running.Wait()
 }
 
 // beside runs main, and the helpers until it returns. Only main's result

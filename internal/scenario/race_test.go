@@ -1,13 +1,17 @@
 package scenario
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/perezvon/perezvon/internal/telephony"
 )
 
 func after(d time.Duration, v string, err error) func(context.Context) (string, error) {
@@ -88,6 +92,91 @@ func TestRacePanicPropagatesOnceAllHaveReturned(t *testing.T) {
 			func(context.Context) (int, error) { panic("boom") },
 			func(ctx context.Context) (int, error) { <-ctx.Done(); home = true; return 0, nil })
 	})
+}
+
+func TestARunnerBeginsWhenItHasSomethingToDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		keys, never := telephony.NewDigits(), telephony.NewDigits()
+		time.AfterFunc(time.Second, func() { keys.Push(telephony.Digit{Key: '5'}) })
+		var begun time.Duration
+		key := func(q *telephony.Digits) runner[byte] {
+			return when(q.WhenReady, func(ctx context.Context) (byte, error) {
+				begun = time.Since(began)
+				d, err := q.Next(ctx)
+				return d.Key, err
+			})
+		}
+		left := false
+		winner, all := raceOf(t.Context(), succeeded,
+			runner[byte]{do: func(ctx context.Context) (byte, error) { <-ctx.Done(); left = true; return 0, context.Cause(ctx) }},
+			key(never), key(keys))
+		if winner != 2 || all[2].value != '5' || begun != time.Second || !left {
+			t.Errorf("winner %d of %v, begun at %v, the first has left: %v", winner, all, begun, left)
+		}
+		if !errors.Is(all[0].err, errLost) || !errors.Is(all[1].err, errLost) {
+			t.Errorf("the losers ended with %v and %v", all[0].err, all[1].err)
+		}
+		never.Push(telephony.Digit{Key: '6'})
+		synctest.Wait()
+		if begun != time.Second {
+			t.Error("a runner began after the race")
+		}
+	})
+}
+
+func TestARunnerThatHasNotBegunKeepsTheRaceOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var held telephony.Flag
+		time.AfterFunc(2*time.Second, func() { held.Set(true) })
+		began := time.Now()
+		winner, all := raceOf(t.Context(), succeeded,
+			runner[string]{do: after(time.Second, "", errors.New("no"))},
+			when(held.WhenOn, after(time.Second, "yes", nil)))
+		if winner != 1 || all[1].value != "yes" || time.Since(began) != 3*time.Second {
+			t.Errorf("winner %d of %v after %v", winner, all, time.Since(began))
+		}
+		winner, _ = raceOf(t.Context(), succeeded, when(held.WhenOn, after(time.Second, "", errors.New("no"))))
+		if winner != -1 {
+			t.Errorf("%d won a race that nobody can", winner)
+		}
+	})
+}
+
+func TestARunnerThatHasNotBegunEndsWithTheCauseOfTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, ErrCancelled)
+		defer cancel()
+		winner, all := raceOf(ctx, succeeded, when(telephony.NewDigits().WhenReady, after(1, "", nil)))
+		if winner != -1 || !errors.Is(all[0].err, ErrCancelled) {
+			t.Errorf("winner %d of %v", winner, all)
+		}
+	})
+}
+
+// A talk watches for keys, hold and transfers of both sides, and none of it
+// holds a goroutine, with its stack, until it comes.
+func TestATalkInWhichNothingHappensTakesOneGoroutine(t *testing.T) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			try(t, func(t *testing.T, s *stage) {
+				s.staff()
+				talking := 0
+				time.AfterFunc(20*time.Second, func() {
+					stacks := make([]byte, 4<<20)
+					for stack := range bytes.SplitSeq(stacks[:runtime.Stack(stacks, true)], []byte("\n\n")) {
+						if bytes.Contains(stack, []byte("scenario.(*talk)")) {
+							talking++
+						}
+					}
+				})
+				w.run(s, t, answers(0), answers(0).HangsUp(30*time.Second))
+				if talking != 1 {
+					t.Errorf("%d goroutines, not one", talking)
+				}
+			})
+		})
+	}
 }
 
 func TestBesideOnlyMainCounts(t *testing.T) {

@@ -14,6 +14,7 @@ type Queue[T any] struct {
 	waiting []T
 	dropped int
 	came    chan struct{} // holds a token while something may wait
+	notices notices
 }
 
 // NewQueue makes an empty queue that holds up to limit.
@@ -29,10 +30,32 @@ func (q *Queue[T]) Push(v T) {
 	} else {
 		q.dropped++
 	}
+	told := q.notices.take()
 	q.mu.Unlock()
 	select {
 	case q.came <- struct{}{}:
 	default:
+	}
+	told.call()
+}
+
+// WhenReady calls f once, as soon as something waits in the queue, perhaps at
+// once: so nobody needs to stand in Next for what mostly never comes. f must not
+// wait; it runs in the goroutine of who puts in. stop forgets f if it was not
+// called yet.
+func (q *Queue[T]) WhenReady(f func()) (stop func()) {
+	q.mu.Lock()
+	if len(q.waiting) > 0 {
+		q.mu.Unlock()
+		f()
+		return func() {}
+	}
+	defer q.mu.Unlock()
+	notice := q.notices.add(f)
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.notices.remove(notice)
 	}
 }
 

@@ -39,19 +39,49 @@ type Flag struct {
 	mu      sync.Mutex
 	on      bool
 	changed chan struct{} // closed at the next change; nil: nobody waits
+	notices notices       // of the next time it is on
 }
 
 // Set changes the state.
 func (f *Flag) Set(on bool) {
+	f.change(on).call()
+}
+
+// change returns who is to be told of it.
+func (f *Flag) change(on bool) (told notices) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.on == on {
-		return
+		return nil
 	}
 	f.on = on
 	if f.changed != nil {
 		close(f.changed)
 		f.changed = nil
+	}
+	if on {
+		told = f.notices.take()
+	}
+	return told
+}
+
+// WhenOn calls tell once, as soon as the flag is on, perhaps at once: so nobody
+// needs to stand in Wait for what mostly never comes. tell must not wait; it runs
+// in the goroutine of who sets the flag. stop forgets tell if it was not called
+// yet.
+func (f *Flag) WhenOn(tell func()) (stop func()) {
+	f.mu.Lock()
+	if f.on {
+		f.mu.Unlock()
+		tell()
+		return func() {}
+	}
+	defer f.mu.Unlock()
+	notice := f.notices.add(tell)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.notices.remove(notice)
 	}
 }
 
