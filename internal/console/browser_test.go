@@ -73,6 +73,35 @@ func picture(t *testing.T, ctx context.Context, name string) {
 	}
 }
 
+// signInAt opens a page and signs in with the key.
+func signInAt(t *testing.T, ctx context.Context, s *httpapitest.Server, path, key string) {
+	t.Helper()
+	open(t, ctx, s.URL+"/login?lang=en&next="+path)
+	if err := chromedp.Do(ctx, chromedp.SendKeys("#key", key)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.RunResponse(ctx, chromedp.Submit("#key")); err != nil {
+		t.Fatal(err)
+	}
+	shows(t, ctx, `location.pathname === "`+path+`"`)
+}
+
+// click presses what the selector finds.
+func click(t *testing.T, ctx context.Context, selector string) {
+	t.Helper()
+	if err := chromedp.Do(ctx, chromedp.Click(selector)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// write puts a text in the place of what is in a field.
+func write(t *testing.T, ctx context.Context, selector, text string) {
+	t.Helper()
+	if err := chromedp.Do(ctx, chromedp.SetValue(selector, text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func open(t *testing.T, ctx context.Context, address string) {
 	t.Helper()
 	if err := chromedp.Do(ctx, chromedp.Navigate(address)); err != nil {

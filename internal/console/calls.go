@@ -72,8 +72,7 @@ func (c *Console) list(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	case err != nil:
-		c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
-		c.fail(w, r, http.StatusInternalServerError, "error.server")
+		c.broken(w, r, err)
 		return
 	}
 	data := listData{Next: next, First: cursor == ""}
@@ -113,8 +112,7 @@ func (c *Console) call(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, http.StatusNotFound, "error.notfound")
 		return
 	case err != nil:
-		c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
-		c.fail(w, r, http.StatusInternalServerError, "error.server")
+		c.broken(w, r, err)
 		return
 	}
 	data := callData{callRow: rowOf(one, time.Now()), Timeline: timeline(events, langOf(r)), Said: said, Lanes: draw(events, time.Now()), Parts: parts(one, events, time.Now(), langOf(r))}

@@ -1,8 +1,9 @@
 // Package console is the server's web page for people: the latest calls, and a
 // call with its picture, its timeline as it grows, and a player; webhooks and what
-// backends are told. In English and
-// Russian. It works from what the API gives anybody; the whole console comes
-// later.
+// backends are told; the connection with Bitrix24. In English and Russian.
+//
+// A page is made on the server of what the store and the services say. Its buttons
+// and forms ask the API (assets/deeds.js), so the rights and rules are the API's.
 package console
 
 import (
@@ -30,6 +31,7 @@ type Store interface {
 // Config is what a console is made of; all fields are needed.
 type Config struct {
 	Store  Store
+	CRM    CRM
 	Door   *access.Door
 	Logger *slog.Logger
 }
@@ -60,6 +62,7 @@ func Register(mux *http.ServeMux, c Config) {
 	page("GET /{$}", con.list)
 	page("GET /calls/{id}", con.call)
 	page("GET "+deliveriesPath, con.deliveries)
+	page("GET "+bitrix24Path, con.bitrix24)
 	page("GET /login", con.loginForm)
 	page("POST /login", con.login)
 	page("POST /logout", con.logout)

@@ -47,6 +47,7 @@ type Server struct {
 	Door          *access.Door
 	Phones        *Phones
 	Queues        *acd.Hall
+	CRM           *bitrix24.Service
 	// Started gets every attempt that would dial.
 	Started chan scenario.Attempt
 
@@ -100,10 +101,10 @@ func New(t *testing.T, o Options) *Server {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	s.check(err)
 	s.URL = "http://" + l.Addr().String()
-	crm := s.bitrix24()
+	s.CRM = s.bitrix24()
 	s.API = httpapi.New(httpapi.Config{
-		Store: s.Store, Responsible: &responsible.Finder{Calls: s.Store, CRM: crm}, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
-		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: crm, Ready: s.ready,
+		Store: s.Store, Responsible: &responsible.Finder{Calls: s.Store, CRM: s.CRM}, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
+		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: s.CRM, Ready: s.ready,
 		Metrics: m.Handler(), MetricsAuth: o.MetricsAuth, Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if o.Register != nil {
