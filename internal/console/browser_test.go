@@ -45,12 +45,13 @@ func browse(t *testing.T) context.Context {
 	return ctx
 }
 
-// shows waits until an expression is true in the page.
+// shows waits until an expression is true in the page. What it looks for may not
+// be there yet.
 func shows(t *testing.T, ctx context.Context, expression string) {
 	t.Helper()
 	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if _, err := chromedp.Run(limited, chromedp.Poll[bool](expression)); err != nil {
+	if _, err := chromedp.Run(limited, chromedp.Poll[bool](`(() => { try { return `+expression+`; } catch { return false; } })()`)); err != nil {
 		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
 		t.Fatalf("never true: %s (%v); the page says:\n%s", expression, err, text)
 	}

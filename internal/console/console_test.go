@@ -26,7 +26,7 @@ func serve(t *testing.T) *httpapitest.Server {
 // register hangs the console's pages on a server.
 func register(t *testing.T) func(*httpapitest.Server) {
 	return func(s *httpapitest.Server) {
-		console.Register(s.API.Mux(), console.Config{Store: s.Store, CRM: s.CRM, Door: s.Door, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		console.Register(s.API.Mux(), console.Config{Store: s.Store, Queues: s.Queues, Phones: s.Phones, CRM: s.CRM, Door: s.Door, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	}
 }
 

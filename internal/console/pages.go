@@ -29,7 +29,7 @@ func parsePages() map[lang]*pages {
 	all := make(map[lang]*pages)
 	for _, l := range langs {
 		p := &pages{make(map[string]*template.Template)}
-		for _, name := range []string{"list", "call", "deliveries", "bitrix24", "login", "error"} {
+		for _, name := range []string{"list", "call", "callbacks", "queues", "operators", "deliveries", "bitrix24", "login", "error"} {
 			// The files are part of the program: a broken one is found by any test.
 			p.byName[name] = template.Must(template.New("frame.html").Funcs(functions(l)).ParseFS(files, "pages/frame.html", "pages/"+name+".html"))
 		}
@@ -59,7 +59,8 @@ func functions(l lang) template.FuncMap {
 // that path.
 func menuAt(path string) []view {
 	return []view{
-		{"calls", "/", path == "/"}, {"deliveries", deliveriesPath, path == deliveriesPath}, {"bitrix24", bitrix24Path, path == bitrix24Path},
+		{"calls", "/", path == "/"}, {"callbacks", callbacksPath, path == callbacksPath}, {"queues", queuesPath, path == queuesPath},
+		{"operators", operatorsPath, path == operatorsPath}, {"deliveries", deliveriesPath, path == deliveriesPath}, {"bitrix24", bitrix24Path, path == bitrix24Path},
 	}
 }
 

@@ -100,6 +100,7 @@ type translation struct{ en, ru string }
 var texts = func() map[string]translation {
 	all := maps.Clone(callTexts)
 	maps.Copy(all, settingTexts)
+	maps.Copy(all, liveTexts)
 	return all
 }()
 

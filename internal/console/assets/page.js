@@ -22,10 +22,23 @@ export async function fetchPage() {
   return fresh;
 }
 
+// takeOver makes a part of the page what it is now, and leaves alone what has not
+// changed: a button under somebody's finger stays.
+function takeOver(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  const alike = old.nodeName === fresh.nodeName && fresh.nodeType === Node.ELEMENT_NODE && old.childNodes.length === fresh.childNodes.length && old.children.length;
+  if (!alike || !old.cloneNode(false).isEqualNode(fresh.cloneNode(false))) {
+    old.replaceWith(fresh);
+    return;
+  }
+  const parts = [...fresh.childNodes];
+  for (const [i, part] of [...old.childNodes].entries()) takeOver(part, parts[i]);
+}
+
 // refresh shows the page's main part as it is now.
 export async function refresh() {
   const fresh = await fetchPage();
-  if (fresh) document.getElementById('shown').replaceChildren(...fresh.getElementById('shown').childNodes);
+  if (fresh) takeOver(document.getElementById('shown'), fresh.getElementById('shown'));
 }
 
 // keepFresh refreshes the page when something happens on any call, at most once a
@@ -35,7 +48,7 @@ export function keepFresh() {
   let last = 0;
   let planned = 0;
   const soon = () => {
-    if (planned || document.hidden) return;
+    if (planned || document.hidden || document.querySelector('[data-armed]')) return;
     planned = setTimeout(async () => {
       try {
         await refresh();

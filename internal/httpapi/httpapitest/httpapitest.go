@@ -413,6 +413,17 @@ func (anySpeech) Length(context.Context, speech.Voice, string) (time.Duration, b
 type Phones struct {
 	mu      sync.Mutex
 	reloads int
+	states  map[string]telephony.DeviceState
+}
+
+// Set lets the phones of an operator do something; they are free otherwise.
+func (p *Phones) Set(extension string, state telephony.DeviceState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.states == nil {
+		p.states = make(map[string]telephony.DeviceState)
+	}
+	p.states[extension] = state
 }
 
 // Reloads is how often something changed.
@@ -429,7 +440,14 @@ func (p *Phones) Trunk(name string) (httpapi.TrunkState, bool) {
 }
 
 // DeviceState implements httpapi.Phones.
-func (p *Phones) DeviceState(string) telephony.DeviceState { return telephony.NotInUse }
+func (p *Phones) DeviceState(extension string) telephony.DeviceState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if state, ok := p.states[extension]; ok {
+		return state
+	}
+	return telephony.NotInUse
+}
 
 // Contacts implements httpapi.Phones.
 func (p *Phones) Contacts(extension string) []string {
