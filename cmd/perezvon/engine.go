@@ -11,6 +11,7 @@ import (
 
 	"github.com/perezvon/perezvon/internal/config"
 	"github.com/perezvon/perezvon/internal/directory"
+	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/httpapi"
 	"github.com/perezvon/perezvon/internal/media/stream"
 	"github.com/perezvon/perezvon/internal/store"
@@ -58,6 +59,13 @@ func (c *serveCmd) asterisk(ctx context.Context, db *store.Store, take func(cont
 		ARI: client, Directory: account{db, directory.DefaultAccount}, Ports: ports, MediaAddr: own, Logger: log, Handler: take,
 	})
 	return asteriskPhones{engine, c.ARIURL}, ports, err
+}
+
+// survivors is a phone system that keeps calls when the server is not there, or
+// nil.
+func survivors(phones phoneSystem) dispatch.Survivors {
+	s, _ := phones.(dispatch.Survivors)
+	return s
 }
 
 // toward is the address of this machine that leads to the host of a URL.

@@ -112,7 +112,7 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 		Runner: &scenario.Callbacks{Services: services},
 		Board:  board,
 		Speech: library, Hearing: hearing, Trials: dryrun.NewProcess(self, "try"), Region: c.Region, Allow: c.OutboundAllow, Logger: log,
-		Transfers: services.Talks,
+		Transfers: services.Talks, Survivors: survivors(phones), Resumer: board,
 	})
 	board.Later = calls
 	signer, err := access.OpenSigner(c.Data)

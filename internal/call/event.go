@@ -39,6 +39,7 @@ const (
 	QueueLeft        Type = "queue.left"         // leg, queue, reason (answered, abandoned, timeout, full, empty, callback, ended), operator (who answered), elapsed_ms: the wait
 	TransferReturned Type = "transfer.returned"  // leg (who transferred and gets the other back), operator, number
 	Merged           Type = "merged"             // leg, operator, number, other_call: the leg came from that call, or went there
+	Continued        Type = "call.continued"     // reason, elapsed_ms: the server was restarted and goes on with the call; for how long it was away
 	Ended            Type = "call.ended"         // status, reason, reschedule, cancel_recalls, next_attempt_at
 	RecordingState   Type = "recording"          // recording (ready, failed, none), duration_s, reason
 	Transcribed      Type = "transcript.ready"   // segments

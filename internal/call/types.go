@@ -34,6 +34,7 @@ func Types() []Type {
 		QueueLeft,
 		TransferReturned,
 		Merged,
+		Continued,
 		Ended,
 		RecordingState,
 		Transcribed,

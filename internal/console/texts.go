@@ -286,6 +286,7 @@ var callTexts = map[string]translation{
 	"event.transfer.failed":     {"The transfer to %s has failed", "Перевод на %s не состоялся"},
 	"event.transfer.returned":   {"The call returns to %s", "Звонок возвращается к %s"},
 	"event.merged":              {"One call with the consultation of %s", "Один звонок с консультацией: %s"},
+	"event.continued":           {"The server was restarted and goes on with the call; it was away for %s", "Сервер перезапущен и продолжает звонок; его не было %s"},
 	"event.queue.joined":        {"Waits in queue %s as number %s", "Ждёт в очереди %s, место %s"},
 	"event.queue.left":          {"Leaves queue %s: %s", "Покидает очередь %s: %s"},
 	"queue.answered":            {"answered", "ответили"},

@@ -131,6 +131,8 @@ func describe(e call.Event, l lang) string {
 		return fmt.Sprintf(l.text("event.transfer.returned"), e.Operator)
 	case call.Merged:
 		return fmt.Sprintf(l.text("event.merged"), who)
+	case call.Continued:
+		return fmt.Sprintf(l.text("event.continued"), l.seconds(time.Duration(e.ElapsedMS)*time.Millisecond))
 	case call.QueueJoined:
 		return fmt.Sprintf(l.text("event.queue.joined"), e.Queue, fmt.Sprint(e.Position))
 	case call.QueueLeft:

@@ -102,6 +102,10 @@ type Config struct {
 	// an opening to which a night's attempts were moved must not take every
 	// channel from those who ask now. Default DefaultRecallBelow.
 	RecallBelow int
+	// Survivors are the legs that outlived the process before this one, Resumer
+	// goes on with their calls; nil: none did.
+	Survivors Survivors
+	Resumer   Resumer
 	// Transfers are the conversations of Runner; nil: none can be transferred.
 	Transfers Transfers
 	Logger    *slog.Logger // default: none

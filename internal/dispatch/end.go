@@ -60,8 +60,10 @@ func (s *Service) cancel(callID string) {
 // Recover accounts for what the process before this one left in the store.
 // Orders that were acknowledged and have dialled nobody are started, unless
 // they are older than Config.StartWithin (713; an attempt that the server had
-// planned itself is planned anew, as after 712). Calls that were under way end
-// as interrupted (712): nobody is called a second time by one attempt.
+// planned itself is planned anew, as after 712). Calls that were under way go
+// on if the phone system has kept them (Config.Survivors), or end as what is known
+// of them says: as interrupted (712), unless they went on without the server and
+// are over. Nobody is called a second time by one attempt.
 func (s *Service) Recover(ctx context.Context) error {
 	orders, err := s.config.Store.Queued(ctx)
 	if err != nil {
@@ -75,14 +77,29 @@ func (s *Service) Recover(ctx context.Context) error {
 	for _, o := range orders {
 		queued[o.CallID] = o
 	}
+	remains, err := s.remains(ctx)
+	if err != nil {
+		return err
+	}
+	defer remains.hangUp()
 	var taken []store.Order
+	var resumed []scenario.Left
 	journal := s.config.Store.Journal()
 	for _, c := range unfinished {
 		died, told, err := s.diedAt(ctx, c)
 		if err != nil {
 			return fmt.Errorf("recover: %w", err)
 		}
-		e := call.Event{CallID: c.ID, At: died, Type: call.Ended, Status: &call.Interrupted, Reason: "the server died during the call"}
+		left, goesOn, err := s.leftOf(ctx, remains, c, died)
+		if err != nil {
+			return fmt.Errorf("recover: %w", err)
+		}
+		if goesOn {
+			resumed = append(resumed, left)
+			continue
+		}
+		status, reason := remains.outcome(c, died)
+		e := call.Event{CallID: c.ID, At: died, Type: call.Ended, Status: &status, Reason: reason}
 		if o, ok := queued[c.ID]; ok {
 			e.At, e.Reason = time.Time{}, "the server was down"
 			switch {
@@ -100,6 +117,11 @@ func (s *Service) Recover(ctx context.Context) error {
 	}
 	if err := journal.Flush(ctx); err != nil {
 		return fmt.Errorf("recover: %w", err)
+	}
+	for _, left := range resumed {
+		if err := s.resume(left); err != nil {
+			return err
+		}
 	}
 	for _, o := range taken {
 		a, err := s.begin(o.CallID)

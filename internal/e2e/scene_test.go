@@ -264,6 +264,14 @@ type outcome struct {
 // ends waits for the end of the call and compares all that is left of it.
 func (s *scene) ends(want outcome) []call.Event {
 	s.t.Helper()
+	events := s.told(want)
+	s.recorded(events)
+	return events
+}
+
+// told waits for the end of the call and compares what is told of it.
+func (s *scene) told(want outcome) []call.Event {
+	s.t.Helper()
 	got := outcome{}
 	status, events := s.ended(s.id)
 	got.Status = status
@@ -299,7 +307,6 @@ func (s *scene) ends(want outcome) []call.Event {
 			s.t.Logf("%+v", e)
 		}
 	}
-	s.recorded(events)
 	return events
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -42,9 +43,13 @@ func (a *Archive) Folder(callID string) string {
 	return filepath.Join(a.dir, filepath.FromSlash(day), filepath.Base(callID))
 }
 
-// Open begins the tape of a call.
+// Open begins the tape of a call, or goes on with the one that a process left
+// that has died (Reopen).
 func (a *Archive) Open(callID string) (*Tape, error) {
 	t, err := Create(a.Folder(callID))
+	if errors.Is(err, fs.ErrExist) {
+		t, err = Reopen(a.Folder(callID))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ var ErrClosed = errors.New("the tape is closed")
 type Tape struct {
 	dir    string
 	public bool // what is private is not kept
+	before int  // tracks of a process that has died (Reopen)
 
 	mu     sync.Mutex // of the fields below, not of the tracks
 	zero   time.Time
@@ -85,7 +86,7 @@ func (t *Tape) Track(leg string, side Side) media.Track {
 			return tr
 		}
 	}
-	name := fmt.Sprintf("%02d-%s.track", len(t.tracks)+1, fileName(leg))
+	name := fmt.Sprintf("%02d-%s.track", t.before+len(t.tracks)+1, fileName(leg))
 	tr := newTrack(filepath.Join(t.dir, name), leg, side, t.zero)
 	tr.closed = t.closed
 	t.tracks = append(t.tracks, tr)

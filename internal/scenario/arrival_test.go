@@ -98,9 +98,13 @@ func (s *stage) arrive(t tester, info telephony.Info, phone scripted.Phone) Outc
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	if s.end != nil {
-		defer time.AfterFunc(s.endAfter, func() { cancel(s.end) }).Stop()
+		defer time.AfterFunc(s.endAfter, func() { s.ending(); cancel(s.end) }).Stop()
 	}
-	status := b.Run(ctx, Arrival{CallID: s.callID, Account: directory.DefaultAccount, Leg: s.engine.Incoming(info, phone)})
+	leg := s.engine.Incoming(info, phone)
+	if s.lends != nil {
+		leg = s.lends(leg)
+	}
+	status := b.Run(ctx, Arrival{CallID: s.callID, Account: directory.DefaultAccount, Leg: leg})
 	s.over = time.Since(s.began)
 	out := Outcome{Status: status}
 	if !s.second {

@@ -160,6 +160,11 @@ func (s *callbackCourse) reachExtension(ctx context.Context, client *line) error
 // the line last the keys after it.
 func (s *callbackCourse) talk(ctx context.Context, manager, client *line) error {
 	last, why := s.converse(ctx, client, manager)
+	return s.afterTalk(ctx, client, last, why)
+}
+
+// afterTalk is what comes after the conversation.
+func (s *callbackCourse) afterTalk(ctx context.Context, client, last *line, why error) error {
 	defer s.hangUp(last)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause

@@ -59,24 +59,31 @@ func (s *course) converse(ctx context.Context, client, operator *line) (last *li
 		course: s, left: client, right: operator, newest: operator,
 		asked: telephony.NewQueue[wish](8),
 	}
-	s.Talks.add(t)
-	defer s.Talks.remove(t)
-	for {
-		w, err := t.together(ctx)
-		if err == nil {
-			err = t.grant(ctx, w)
-		}
-		if err != nil {
-			t.part(err.Error(), call.Done)
-			for _, l := range t.leaving {
-				t.hangUp(l.line)
-			}
-			if t.left != client {
-				s.hangUp(t.left)
-			}
-			return t.right, err
+	return t.run(ctx, nil)
+}
+
+// run is converse. begun, if not nil, is under way when it begins.
+func (t *talk) run(ctx context.Context, begun func(context.Context) error) (last *line, why error) {
+	client := t.left
+	t.Talks.add(t)
+	defer t.Talks.remove(t)
+	if begun != nil {
+		why = begun(ctx)
+	}
+	for why == nil {
+		var w wish
+		if w, why = t.together(ctx); why == nil {
+			why = t.grant(ctx, w)
 		}
 	}
+	t.part(why.Error(), call.Done)
+	for _, l := range t.leaving {
+		t.hangUp(l.line)
+	}
+	if t.left != client {
+		t.hangUp(t.left)
+	}
+	return t.right, why
 }
 
 // together lets both hear each other until one leaves (the error), or an

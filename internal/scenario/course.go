@@ -32,6 +32,12 @@ type course struct {
 	tape    Tape // nil before the first answer, and if it could not be opened
 	// storedFirst flushes the journal once: before the first call goes out.
 	storedFirst func() error
+	// waited is where the caller waited when the process before this one died, and
+	// since when: he has his place again when he comes back to that queue.
+	waited struct {
+		queue string
+		since time.Time
+	}
 	// operatorLegs is the highest n of the legs named o‹n› so far.
 	operatorLegs atomic.Int32
 }

@@ -72,6 +72,10 @@ type stage struct {
 	// end ends the call from outside, that long after its start.
 	endAfter time.Duration
 	end      error
+	// dies, if not nil, is called in the moment of the end: the process is killed.
+	dies func()
+	// lends wraps the leg of a call that comes.
+	lends func(telephony.Leg) telephony.Leg
 
 	speechErr, flushErr, tapeErr error
 	plan                         plan // of calls that come to us
@@ -119,7 +123,7 @@ func (s *stage) run(t tester) Outcome {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	if s.end != nil {
-		defer time.AfterFunc(s.endAfter, func() { cancel(s.end) }).Stop()
+		defer time.AfterFunc(s.endAfter, func() { s.ending(); cancel(s.end) }).Stop()
 	}
 	out := c.Perform(ctx, Attempt{CallID: s.callID, CallbackID: "callback", Account: directory.DefaultAccount, Number: 1, Packet: p})
 	s.over = time.Since(s.began)
@@ -128,6 +132,12 @@ func (s *stage) run(t tester) Outcome {
 		s.sound(t, out)
 	}
 	return out
+}
+
+func (s *stage) ending() {
+	if s.dies != nil {
+		s.dies()
+	}
 }
 
 // sound checks what every call must leave behind.
@@ -263,11 +273,15 @@ type journal struct {
 	events   []call.Event
 	flushed  int
 	flushErr error
+	dead     bool // nothing is stored any more
 }
 
 func (j *journal) Append(e call.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.dead {
+		return
+	}
 	e.Seq = int64(len(j.events) + 1)
 	j.events = append(j.events, e)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
@@ -27,7 +28,12 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 	defer a.hangUp(a.caller)
 	waiting, _, free := a.whileOn(ctx, a.caller)
 	defer free()
+	return a.route(ctx, waiting, client, "")
+}
 
+// route takes the caller along his route; queue is where he waits already, "":
+// nowhere.
+func (a *arrival) route(ctx, waiting context.Context, client, queue string) error {
 	routes, err := a.Directory.Routes(ctx, a.account)
 	if err != nil {
 		a.log.ErrorContext(ctx, "no routes", "err", err)
@@ -41,7 +47,17 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 	}
 	a.note("route " + route.Name + ": " + why)
 	a.follow(route)
-	err = a.steps(waiting, route.Steps)
+	steps := route.Steps
+	if queue != "" {
+		to, rest := stepsFrom(steps, queue)
+		if err = a.queueStep(waiting, waiting, to); err == nil {
+			err = context.Cause(waiting)
+		}
+		steps = rest
+	}
+	if err == nil {
+		err = a.steps(waiting, steps)
+	}
 	switch {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
@@ -63,6 +79,23 @@ func (a *arrival) fromTrunk(ctx context.Context) error {
 func (a *arrival) follow(r directory.Route) {
 	a.voice = speech.Voice{Language: cmp.Or(r.Language, a.voice.Language), Name: cmp.Or(r.Voice, a.voice.Name)}
 	a.transcribe = a.transcribe || r.Transcribe
+}
+
+// stepsFrom finds where on a route a caller waits, and what comes after it.
+func stepsFrom(steps directory.Steps, queue string) (here directory.ToQueue, rest directory.Steps) {
+	for i, s := range steps {
+		switch {
+		case s.Queue != nil && s.Queue.Name == queue:
+			return *s.Queue, steps[i+1:]
+		case s.Menu != nil:
+			for _, chosen := range s.Menu.Keys {
+				if to, after := stepsFrom(chosen, queue); after != nil {
+					return to, slices.Concat(after, steps[i+1:])
+				}
+			}
+		}
+	}
+	return directory.ToQueue{Name: queue}, nil // he came by another's fallback
 }
 
 // steps does one step after the other until one of them takes the call or ends

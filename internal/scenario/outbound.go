@@ -38,6 +38,12 @@ func (a *arrival) fromOperator(ctx context.Context) error {
 	}
 	waiting, _, free := a.whileOn(ctx, a.caller)
 	defer free()
+	return a.reachOut(ctx, waiting, by, to, err)
+}
+
+// reachOut brings an operator to where he has dialled; err is why that leads
+// nowhere.
+func (a *arrival) reachOut(ctx, waiting context.Context, by directory.Operator, to destination, err error) error {
 	switch {
 	case errors.Is(err, errForbidden):
 		err = a.refuse(waiting, 403, promptRefusal, a.words(prompts.NumberForbidden), err)
@@ -110,4 +116,24 @@ func (a *arrival) unanswered(ctx context.Context, err error) error {
 		words = prompts.NumberBusy
 	}
 	return a.refuse(ctx, code, promptRefusal, a.words(words), err)
+}
+
+// serveAgain takes up the call of somebody who waited when the process before
+// this one died; queue is where, "": he heard something, or phones rang for him.
+// He is taken along his route, or to where he has dialled, as if he called now.
+func (a *arrival) serveAgain(ctx context.Context, queue string) error {
+	waiting, _, free := a.whileOn(ctx, a.caller)
+	defer free()
+	if a.info.Operator == "" {
+		return a.route(ctx, waiting, a.caller.number, queue)
+	}
+	by, err := a.Operators.Operator(ctx, a.account, a.info.Operator)
+	if err != nil || a.dialsNoticeCode() {
+		return errors.Join(errLeft, err)
+	}
+	to, err := a.destination(ctx, by, a.info.To)
+	if err == nil && to.number != "" {
+		return errLeft // it would be called twice
+	}
+	return a.reachOut(ctx, waiting, by, to, err)
 }

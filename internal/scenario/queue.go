@@ -135,9 +135,12 @@ type waiter struct {
 // ctx's cause. What follows must end with wait or leave.
 func (s *course) enter(ctx context.Context, client *line, from caller, q directory.Queue, priority int) (*waiter, error) {
 	w := &waiter{course: s, client: client, from: from, queue: q.Name, since: time.Now()}
+	if s.waited.queue == q.Name {
+		w.since, s.waited.queue = s.waited.since, ""
+	}
 	var err error
 	w.place, err = s.Queues.Join(ctx, q, acd.Caller{
-		Account: s.account, Call: s.callID, Number: from.number, Name: from.name, Priority: priority,
+		Account: s.account, Call: s.callID, Number: from.number, Name: from.name, Priority: priority, Since: w.since,
 	})
 	switch {
 	case errors.Is(err, acd.ErrFull), errors.Is(err, acd.ErrEmpty):

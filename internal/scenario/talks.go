@@ -268,7 +268,7 @@ func (t *talk) adopt(from *line, otherCall string) *line {
 	l := &line{Leg: from.Leg, target: from.target, name: t.operatorLeg()}
 	l.role, l.left = call.Operator, false
 	l.over = sync.OnceFunc(func() { t.legEnded(l, l.target, "") })
-	t.event(call.Event{Type: call.Merged, Leg: l.ID(), Role: l.role, Operator: l.who(), Number: l.number, OtherCall: otherCall})
+	t.event(call.Event{Type: call.Merged, Leg: l.ID(), Role: l.role, Operator: l.who(), Number: l.number, OtherCall: otherCall, SIPCallID: l.Info().CallID})
 	return l
 }
 

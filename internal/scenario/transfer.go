@@ -491,6 +491,11 @@ func (t *talk) three(ctx context.Context, kept *line, w wish, colleague *line) e
 		Type: call.TransferDone, Leg: colleague.ID(), Operator: colleague.who(), Number: colleague.number, Action: string(actThreeWay),
 	})
 	t.event(call.Event{Type: call.Joined, Leg: colleague.ID(), Other: kept.ID()})
+	return t.threeOn(ctx, kept, by, colleague)
+}
+
+// threeOn is three once it has begun.
+func (t *talk) threeOn(ctx context.Context, kept, by, colleague *line) error {
 	by.KeepKeys(false)
 	_, err := beside(ctx,
 		func(ctx context.Context) (struct{}, error) {

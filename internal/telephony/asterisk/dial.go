@@ -156,7 +156,7 @@ func (r *race) run(ctx context.Context, endpoint string) *telephony.DialError {
 		}
 	}()
 	for _, endpoint := range endpoints {
-		a := &attempt{channel: e.name(), endpoint: endpoint, phase: telephony.PhaseTrying}
+		a := &attempt{channel: e.name(kindLeg), endpoint: endpoint, phase: telephony.PhaseTrying}
 		r.attempts[a.channel] = a
 		e.enter(a.channel, l)
 		if err := r.call(ctx, a, len(endpoints) == 1); err != nil {

@@ -100,6 +100,7 @@ type Engine struct {
 	started  bool
 	lost     time.Time // since when there is no connection; zero: there is one
 	readied  bool
+	left     []*leftover // what a process before this one left; nil once it was asked for
 }
 
 var _ telephony.Engine = (*Engine)(nil)
@@ -177,8 +178,21 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return err
 }
 
-// name is a new identifier for a channel or a bridge.
-func (e *Engine) name() string { return e.mark + rand.Text() }
+// name is a new identifier for a channel or a bridge of that kind.
+func (e *Engine) name(kind string) string { return e.mark + kind + "-" + rand.Text() }
+
+// The kinds of what we make in Asterisk: a leg's channel, its voice, its snoop
+// and its home, and the bridge of a talk.
+const (
+	kindLeg   = "leg"
+	kindVoice = "voice"
+	kindSnoop = "snoop"
+	kindHome  = "home"
+	kindTalk  = "talk"
+)
+
+// isA tells whether an identifier is one that name has made for that kind.
+func (e *Engine) isA(kind, id string) bool { return strings.HasPrefix(id, e.mark+kind+"-") }
 
 // ours tells whether an identifier is of our making.
 func (e *Engine) ours(id string) bool { return strings.HasPrefix(id, e.mark) }

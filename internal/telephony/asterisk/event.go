@@ -13,8 +13,8 @@ import (
 // listener is the engine as ari sees it.
 type listener struct{ e *Engine }
 
-// Connected looks which of our calls have ended while nobody listened, and ends
-// what is left of a process that was killed.
+// Connected looks which of our calls have ended while nobody listened, and at
+// first what a process before this one left.
 func (h listener) Connected(ctx context.Context) error {
 	e := h.e
 	if err := e.ari.Subscribe(ctx, "deviceState:"); err != nil {
@@ -34,6 +34,13 @@ func (h listener) Connected(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	first := !e.readied
+	e.mu.Unlock()
+	if first {
+		if err := e.takeStock(ctx, there, bridges); err != nil {
+			return err
+		}
+	}
+	e.mu.Lock()
 	e.readied, e.lost = true, time.Time{}
 	var gone []*leg
 	for id, l := range e.channels {
@@ -46,16 +53,6 @@ func (h listener) Connected(ctx context.Context) error {
 		l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: "ended while Asterisk was out of reach"})
 	}
 	if first {
-		for _, c := range there {
-			if e.ours(c.ID) && e.find(c.ID) == nil {
-				e.tidy("hang up what a killed process left", func(ctx context.Context) error { return e.ari.Hangup(ctx, c.ID, causeFailure, "") })
-			}
-		}
-		for _, b := range bridges {
-			if e.ours(b.ID) {
-				e.tidy("destroy what a killed process left", func(ctx context.Context) error { return e.ari.DestroyBridge(ctx, b.ID) })
-			}
-		}
 		close(e.ready)
 	}
 	e.log.Info("Asterisk is connected", "channels", len(there), "lost", len(gone))
@@ -109,15 +106,23 @@ func (h listener) Event(ev ari.Event) {
 	}
 	if ev.Type == ari.StasisStart {
 		e.came(ev.Channel.ID)
+		e.isNew(ev.Channel.ID)
 	}
 	if l := e.find(ev.Channel.ID); l != nil {
 		l.told(ev.Channel.ID, ev)
 		return
 	}
+	if ev.Channel.Dialplan.Exten == hangupExtension {
+		return // the dialplan's last word about a channel that has hung up
+	}
 	if ev.Type == ari.StasisStart && !e.ours(ev.Channel.ID) && strings.HasPrefix(ev.Channel.Name, technology) {
 		e.arrived(*ev.Channel)
 	}
 }
+
+// hangupExtension is where Asterisk goes with a channel that has hung up: a
+// pattern of the dialplan that takes every extension takes it as well.
+const hangupExtension = "h"
 
 // technology is what the names of phones' channels begin with.
 const technology = "PJSIP/"

@@ -37,8 +37,8 @@ func (e *Engine) Join(ctx context.Context, legs ...telephony.Leg) error {
 			return cause
 		}
 	}
-	talk := e.name()
-	if err := e.ari.NewBridge(ctx, talk); err != nil {
+	talk, err := e.talkOf(ctx, joined)
+	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -46,7 +46,7 @@ func (e *Engine) Join(ctx context.Context, legs ...telephony.Leg) error {
 	}
 	// What has been begun is finished, so that nobody is left on the way.
 	whole := context.WithoutCancel(ctx)
-	err := each(joined, func(l *leg) error { return l.voice.joins(whole, l.its(), talk, l.keepKeys.Load()) })
+	err = each(joined, func(l *leg) error { return l.voice.joins(whole, l.its(), talk, l.keepKeys.Load()) })
 	if err == nil {
 		<-ctx.Done()
 	}

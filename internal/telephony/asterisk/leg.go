@@ -43,6 +43,7 @@ type leg struct {
 	answered bool
 	ended    bool
 	refer    bool       // a transfer of the phone's is under way
+	left     *leftTalk  // where a process before this one left it; the Engine's lock guards it
 	cause    *ari.Event // why the channel is about to end; nil: it is not, or nobody said
 	release  func()
 	turn     <-chan struct{} // closed when what was last asked inTurn is done; nil: nothing was
@@ -262,7 +263,7 @@ func (l *leg) handle(ev ari.Event) {
 		l.mu.Lock()
 		cause := l.cause
 		l.mu.Unlock()
-		if l.dialling == nil {
+		if l.Info().Inbound {
 			if cause == nil {
 				cause = &ari.Event{Cause: causeNormal}
 			}
@@ -294,6 +295,7 @@ func (l *leg) end(cause *telephony.HangupError) {
 		l.inTurn("hang up", func(ctx context.Context) error { return l.e.ari.Hangup(ctx, channel, why, "") })
 	}
 	l.voice.close()
+	l.e.leaves(l, false)
 	l.release()
 	l.e.states.tell(l.Info().Operator)
 }

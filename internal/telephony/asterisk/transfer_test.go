@@ -20,7 +20,8 @@ import (
 func TestAPhoneIsToldOfItsTransferInOrderAndBeforeItIsHungUp(t *testing.T) {
 	operator := directory.Operator{Extension: "101"}
 	synctest.Test(t, func(t *testing.T) {
-		n := &node{Fake: aritest.New(t), channels: map[string]string{"1.1": "PJSIP/101-00000001"}, bridges: map[string]bool{}}
+		n := newNode(t)
+		n.channels["1.1"] = "PJSIP/101-00000001"
 		var finished []string // guarded by n.mu
 		n.Answers = func(request string, r *http.Request) aritest.Answer {
 			q := r.URL.Query()

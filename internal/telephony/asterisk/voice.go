@@ -44,7 +44,7 @@ func (e *Engine) newVoice(l *leg) (*voice, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &voice{e: e, stream: s, home: e.name(), channel: e.name()}, nil
+	return &voice{e: e, stream: s, home: e.name(kindHome), channel: e.name(kindVoice)}, nil
 }
 
 // enterHome brings the phone's channel home, which is made at its first coming.
@@ -119,7 +119,7 @@ func (v *voice) listens(ctx context.Context, channel string) error {
 	if v.snoop != "" {
 		return nil
 	}
-	snoop := v.e.name()
+	snoop := v.e.name(kindSnoop)
 	come := v.e.expects(snoop)
 	defer v.e.came(snoop)
 	if err := v.e.ari.Snoop(ctx, channel, snoop); err != nil {

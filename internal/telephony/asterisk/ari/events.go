@@ -120,6 +120,12 @@ type Bridge struct {
 	Channels []string `json:"channels"`
 }
 
+// Application is what a Stasis application has to do with.
+type Application struct {
+	// Channels are the identifiers of those that are in it.
+	Channels []string `json:"channel_ids"`
+}
+
 // DeviceState is what a device does, in the words of DEVICE_STATE().
 type DeviceState struct {
 	Name  string `json:"name"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // NewBridge makes a bridge that mixes whoever is in it.
@@ -59,6 +60,24 @@ func (c *Client) Endpoints(ctx context.Context, tech string) (names []string, er
 // all devices. It ends with the connection of events.
 func (c *Client) Subscribe(ctx context.Context, source string) error {
 	return c.do(ctx, http.MethodPost, []string{"applications", c.cfg.App, "subscription"}, parameters{"eventSource": source}.query(), nil, nil)
+}
+
+// Application is what the application has subscribed to: the channels that are in
+// it, among others.
+func (c *Client) Application(ctx context.Context) (a Application, err error) {
+	err = c.do(ctx, http.MethodGet, []string{"applications", c.cfg.App}, nil, nil, &a)
+	return a, err
+}
+
+// Started is when Asterisk was started, by its own clock.
+func (c *Client) Started(ctx context.Context) (time.Time, error) {
+	var info struct {
+		Status struct {
+			StartupTime Time `json:"startup_time"`
+		} `json:"status"`
+	}
+	err := c.do(ctx, http.MethodGet, []string{"asterisk", "info"}, parameters{"only": "status"}.query(), nil, &info)
+	return info.Status.StartupTime.Time, err
 }
 
 // Version is Asterisk's.
