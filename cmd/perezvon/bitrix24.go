@@ -29,6 +29,10 @@ func (c *serveCmd) bitrix24(db *store.Store, calls *dispatch.Service, archive *r
 			_, err := calls.Accept(ctx, account, p, raw, key)
 			return err
 		},
+		Refuse: func(ctx context.Context, account string, p callback.Packet, raw []byte, key, reason string) error {
+			_, err := calls.Refuse(ctx, account, p, raw, key, reason)
+			return err
+		},
 	})
 }
 

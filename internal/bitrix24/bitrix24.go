@@ -50,6 +50,9 @@ type Config struct {
 	// Order starts the callbacks that the portal asks for. key makes a repeated
 	// order harmless; raw is kept as what came.
 	Order func(ctx context.Context, account string, p callback.Packet, raw []byte, key string) error
+	// Refuse keeps such an order as one that is not carried out (711), for that
+	// reason.
+	Refuse func(ctx context.Context, account string, p callback.Packet, raw []byte, key, reason string) error
 	// EventsURL is where the portal reports events to. A portal cannot reach an
 	// address that is not public.
 	EventsURL string

@@ -92,7 +92,7 @@ func (s *Service) retell(ctx context.Context, tx *store.Tx, c call.Call, before 
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		story.Clicked(orderOf(received).CallID)
+		story.Clicked(orderOf(received))
 	}
 	timeline, err := tx.Timeline(ctx, c.ID)
 	if err != nil {

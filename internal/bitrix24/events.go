@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/invalid"
 )
 
 // Events that a portal reports, in its spelling.
@@ -65,15 +66,23 @@ func (s *Service) Event(ctx context.Context, form url.Values) error {
 			return err
 		}
 		operator, err := p.operator(ctx, user)
+		packet := callback.Packet{Client: o.Client, ClientDelayMS: new(int)}
+		if err == nil {
+			packet.Managers = callback.Managers{{SIP: operator}}
+			if extension := data("EXTENSION"); extension != "" {
+				packet.Client += "^" + extension
+			}
+			err = s.order(ctx, account, packet, o, o.CallID)
+		}
 		if err != nil {
 			log.WarnContext(ctx, "a call that Bitrix24 wants is not made", "user", user, "err", err)
-			return err
 		}
-		client := o.Client
-		if extension := data("EXTENSION"); extension != "" {
-			client += "^" + extension
+		if errors.Is(err, ErrNobody) || errors.As(err, new(invalid.Error)) {
+			if e := s.refuse(ctx, account, packet, o, err); e != nil {
+				return e
+			}
 		}
-		return s.order(ctx, account, callback.Packet{Managers: callback.Managers{{SIP: operator}}, Client: client, ClientDelayMS: new(int)}, o, o.CallID)
+		return err
 	case eventCallback:
 		o := Order{Event: event, Client: data("PHONE_NUMBER"), Line: data("LINE_NUMBER")}
 		return s.order(ctx, account, callback.Packet{Widget: cmp.Or(k.CallbackWidget, o.Line), Client: o.Client, Greeting: data("TEXT")},
@@ -86,13 +95,29 @@ func (s *Service) Event(ctx context.Context, form url.Values) error {
 	return nil // nothing that we asked for
 }
 
+// refuse keeps a call that cannot be made: the portal has registered it, its
+// card is open, and only a call that is kept here is told to be over.
+func (s *Service) refuse(ctx context.Context, account string, p callback.Packet, o Order, why error) error {
+	if o.CallID == "" {
+		return nil
+	}
+	raw, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return s.config.Refuse(ctx, account, callback.Packet{Client: p.Client}, raw, keyOf(o.CallID), why.Error())
+}
+
 func (s *Service) order(ctx context.Context, account string, p callback.Packet, o Order, key string) error {
 	raw, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
-	return s.config.Order(ctx, account, p, raw, "bitrix24 "+key)
+	return s.config.Order(ctx, account, p, raw, keyOf(key))
 }
+
+// keyOf makes the same order, reported twice, one.
+func keyOf(key string) string { return "bitrix24 " + key }
 
 // sender is the account whose portal has sent the event, by its
 // application_token.

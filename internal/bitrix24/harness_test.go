@@ -40,6 +40,7 @@ type office struct {
 
 	mu     sync.Mutex
 	orders []ordered
+	wrong  error // of what is ordered
 }
 
 type ordered struct {
@@ -75,7 +76,15 @@ func (o *office) restart() {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			o.orders = append(o.orders, ordered{p, raw, key})
-			return nil
+			return o.wrong
+		},
+		Refuse: func(_ context.Context, account string, p callback.Packet, raw []byte, key, reason string) error {
+			p.Attempt = 1
+			_, err := o.store.CreateCallback(store.NewCallback{
+				Account: account, ID: call.NewID(), CallID: call.NewID(), Received: raw, Key: key, Packet: p,
+				Verdict: store.Verdict{Status: call.NotAllowed, Reason: reason},
+			})
+			return err
 		},
 	})
 	o.mu.Lock()

@@ -57,6 +57,8 @@ type Registration struct {
 	// CallID is the portal's, of a call that it has registered itself: somebody
 	// clicked a number there.
 	CallID string `json:"call_id,omitempty"`
+	// User is who has clicked: the call is his, if nobody had it.
+	User int64 `json:"user,omitempty"`
 }
 
 // Story makes steps of a call's events: the call is registered when it first
@@ -65,18 +67,19 @@ type Registration struct {
 // nothing is known yet.
 type Story struct {
 	registration *Registration
-	clicked      string            // CALL_ID, of calls ordered in the portal
+	clicked      Order             // what the portal has asked for, of calls that it has registered itself
 	legs         map[string]string // leg → operator whose card it has opened
 }
 
 // Clicked says that the portal has registered the call itself.
-func (s *Story) Clicked(callID string) { s.clicked = callID }
+func (s *Story) Clicked(o Order) { s.clicked = o }
 
 // Next takes the next event and gives the step that follows from it, if any. c
 // is the call with the event applied.
 //
 // Internal calls are no matter of the CRM. Neither is a call without a client's
-// number, nor one that was refused before anybody was called (711).
+// number, nor one that was refused before anybody was called (711), unless the
+// portal has registered it itself.
 func (s *Story) Next(c call.Call, e call.Event) (Step, bool) {
 	if c.Direction == call.Internal || !strings.ContainsAny(c.Client, "0123456789") {
 		return Step{}, false
@@ -89,7 +92,7 @@ func (s *Story) Next(c call.Call, e call.Event) (Step, bool) {
 	case call.DialFailed, call.DialCancelled, call.LegEnded:
 		return s.leaves(e.Leg)
 	case call.Ended:
-		if s.registration == nil && c.Status == call.NotAllowed {
+		if s.registration == nil && c.Status == call.NotAllowed && s.clicked.CallID == "" {
 			return Step{}, false
 		}
 		s.register(c, e, c.Responsible)
@@ -122,7 +125,7 @@ func (s *Story) register(c call.Call, e call.Event, who string) bool {
 	case call.Callback:
 		r.Type = Callback
 		if c.Attempt <= 1 {
-			r.CallID = s.clicked
+			r.CallID, r.User = s.clicked.CallID, s.clicked.User
 		}
 	default:
 		r.Type = Inbound

@@ -12,8 +12,11 @@ import (
 	"github.com/perezvon/perezvon/internal/call"
 )
 
+// none: the portal has not asked for the call.
+var none bitrix24.Order
+
 // tell makes the steps of a timeline, in a line each.
-func tell(events []call.Event, clicked string) (lines []string, steps []bitrix24.Step) {
+func tell(events []call.Event, clicked bitrix24.Order) (lines []string, steps []bitrix24.Step) {
 	var s bitrix24.Story
 	s.Clicked(clicked)
 	var c call.Call
@@ -33,7 +36,7 @@ var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 // «if the client called and only the fifth operator answered, in the CRM you see
 // one call»; «the responsible is the last operator who picked up».
 func TestOneCallIsToldThroughItsTransfers(t *testing.T) {
-	lines, steps := tell(talk(noon), "")
+	lines, steps := tell(talk(noon), none)
 	want := []string{"register 101", "show 103", "hide 103", "hide 101", "show 102", "hide 102", "finish 102", "record"}
 	if d := cmp.Diff(want, lines); d != "" {
 		t.Fatalf("-want +got:\n%s", d)
@@ -64,7 +67,7 @@ func TestTypesOfCalls(t *testing.T) {
 		"outbound":                         {call.Outbound, call.Event{Type: call.Arrived, Leg: "o1", Role: call.Operator, Operator: anna}, bitrix24.Outbound},
 		"inbound, nobody rung":             {call.Inbound, ended(noon, call.Abandoned, ""), bitrix24.Inbound},
 	} {
-		_, steps := tell([]call.Event{created(noon, test.direction), test.second}, "")
+		_, steps := tell([]call.Event{created(noon, test.direction), test.second}, none)
 		if len(steps) != 1 || steps[0].Call.Type != test.want {
 			t.Errorf("%s: %+v", name, steps)
 		}
@@ -80,14 +83,14 @@ func TestInternalAndRefusedCallsAreNoMatterOfTheCRM(t *testing.T) {
 		"internal": internal, "without a number": anonymous,
 		"not allowed": {created(noon, call.Callback), ended(noon, call.NotAllowed, "on the blacklist")},
 	} {
-		if lines, _ := tell(events, ""); len(lines) > 0 {
+		if lines, _ := tell(events, none); len(lines) > 0 {
 			t.Errorf("%s: %q", name, lines)
 		}
 	}
 }
 
 func TestACallThatReachedNobodyIsAMissedOne(t *testing.T) {
-	_, steps := tell([]call.Event{created(noon, call.Inbound), rings(noon, "o1", anna), ended(noon.Add(20*time.Second), call.NoAnswer, "nobody picked up")}, "")
+	_, steps := tell([]call.Event{created(noon, call.Inbound), rings(noon, "o1", anna), ended(noon.Add(20*time.Second), call.NoAnswer, "nobody picked up")}, none)
 	if f := steps[1]; f.Status != "304" || f.DurationS != 0 || f.Reason != "no_answer: nobody picked up" || f.Operator != "" || f.Comment != "" {
 		t.Errorf("%+v", f)
 	}
@@ -97,7 +100,7 @@ func TestACallThatReachedNobodyIsAMissedOne(t *testing.T) {
 func TestEveryOutcomeHasACode(t *testing.T) {
 	known := " 200 304 603 603-S 403 404 486 484 503 480 402 423 OTHER "
 	for _, status := range call.Statuses() {
-		_, steps := tell([]call.Event{created(noon, call.Inbound), rings(noon, "o1", anna), ended(noon, status, "")}, "")
+		_, steps := tell([]call.Event{created(noon, call.Inbound), rings(noon, "o1", anna), ended(noon, status, "")}, none)
 		if f := steps[len(steps)-1]; f.Do != bitrix24.DoFinish || !strings.Contains(known, " "+f.Status+" ") || f.Status == "200" {
 			t.Errorf("%s: %+v", status, f)
 		}
@@ -112,12 +115,13 @@ func TestAClickedCallIsNotRegisteredAgain(t *testing.T) {
 		{Type: call.Dialing, Leg: "m1", Role: call.Manager, Operator: anna},
 		ended(noon, call.ManagerNoAnswer, ""),
 	}
-	lines, steps := tell(events, "externalCall.1")
-	if d := cmp.Diff([]string{"finish"}, lines); d != "" || steps[0].Call.CallID != "externalCall.1" {
+	clicked := bitrix24.Order{CallID: "externalCall.1", User: annaID}
+	lines, steps := tell(events, clicked)
+	if d := cmp.Diff([]string{"finish"}, lines); d != "" || steps[0].Call.CallID != "externalCall.1" || steps[0].Call.User != annaID {
 		t.Errorf("%s %+v", d, steps)
 	}
 	events[0].Attempt = 2
-	if lines, steps = tell(events, "externalCall.1"); fmt.Sprint(lines) != "[register 101 finish]" || steps[0].Call.CallID != "" {
+	if lines, steps = tell(events, clicked); fmt.Sprint(lines) != "[register 101 finish]" || steps[0].Call.CallID != "" {
 		t.Errorf("%v %+v", lines, steps)
 	}
 }
@@ -127,7 +131,7 @@ func TestPhonesOfOneOperatorShareACard(t *testing.T) {
 	lines, _ := tell([]call.Event{
 		created(noon, call.Inbound), rings(noon, "o1", anna), rings(noon, "o2", anna),
 		{Type: call.DialFailed, Leg: "o1", Role: call.Operator}, {Type: call.DialFailed, Leg: "o2", Role: call.Operator}, rings(noon, "o3", boris),
-	}, "")
+	}, none)
 	if d := cmp.Diff([]string{"register 101", "hide 101", "show 102"}, lines); d != "" {
 		t.Error(d)
 	}

@@ -257,7 +257,7 @@ func (t *teller) finishOnce(ctx context.Context) error {
 		user = k.user() // never somebody else who had the call before
 	}
 	params := map[string]any{
-		"CALL_ID": t.progress.CallID, "USER_ID": cmp.Or(user, t.progress.User, k.user()), "DURATION": t.step.DurationS,
+		"CALL_ID": t.progress.CallID, "USER_ID": cmp.Or(user, t.progress.User, t.step.Call.User, k.user()), "DURATION": t.step.DurationS,
 		"STATUS_CODE": t.step.Status, "FAILED_REASON": t.step.Reason,
 	}
 	if done, err := t.finishInBatch(ctx, params); done || err != nil {

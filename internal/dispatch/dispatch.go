@@ -16,6 +16,7 @@ import (
 	"github.com/perezvon/perezvon/internal/acd"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/numbering"
 	"github.com/perezvon/perezvon/internal/scenario"
 	"github.com/perezvon/perezvon/internal/speech"
 	"github.com/perezvon/perezvon/internal/store"
@@ -201,6 +202,25 @@ func (s *Service) Accept(ctx context.Context, account string, p callback.Packet,
 		s.start(a, scenario.Attempt{CallID: n.CallID, CallbackID: n.ID, Account: account, Number: answer.Packet.Attempt, Packet: answer.Packet})
 	}
 	return accepted, err
+}
+
+// Refuse stores an order that is not carried out, with a call that has ended at
+// once: 711, for that reason. So whoever has asked finds it, and who is told of
+// calls is told of it. Of the packet the client counts; he is kept as he is
+// spelt if that is no number. Errors: ErrUnavailable, ErrKeyReused.
+func (s *Service) Refuse(ctx context.Context, account string, p callback.Packet, raw []byte, idempotencyKey, reason string) (Accepted, error) {
+	client, _ := p.ClientNumber()
+	if e164, err := numbering.Normalize(client, s.config.Region); err == nil {
+		client = e164
+	}
+	answer, err := s.config.Store.CreateCallback(store.NewCallback{
+		Account: account, ID: call.NewID(), CallID: call.NewID(), Received: raw, Key: idempotencyKey,
+		Packet: callback.Packet{Client: client, Attempt: 1}, Verdict: store.Verdict{Status: call.NotAllowed, Reason: reason},
+	})
+	if err != nil && !errors.Is(err, ErrKeyReused) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return Accepted{ID: answer.ID, CallID: answer.CallID, Replayed: answer.Replayed}, err
 }
 
 // accept stores the order. note is what is to stand on its call's timeline.

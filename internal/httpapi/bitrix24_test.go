@@ -7,7 +7,10 @@ import (
 	"testing"
 
 	"github.com/perezvon/perezvon/internal/bitrix24/bitrixtest"
+	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/httpapi/httpapitest"
+	"github.com/perezvon/perezvon/internal/store"
 )
 
 const crmPath = "/api/v1/integrations/bitrix24"
@@ -171,6 +174,11 @@ func TestAClickInThePortalCallsTheOperatorAndThenTheClient(t *testing.T) {
 	_, nobody := p.Click(12, "+79161234567")
 	if status := report(t, s, nobody); status != 422 {
 		t.Errorf("a user who is no operator: %d", status)
+	}
+	// It stands in the list of calls all the same, with the reason.
+	calls, _, err := s.Store.Calls(t.Context(), directory.DefaultAccount, store.Page{Limit: 10}, store.CallFilter{Client: "+79161234567"})
+	if err != nil || len(calls) != 2 || calls[0].Status != call.NotAllowed {
+		t.Errorf("%+v, %v", calls, err)
 	}
 }
 

@@ -383,6 +383,10 @@ func (s *Server) bitrix24() *bitrix24.Service {
 			_, err := s.Dispatch.Accept(ctx, account, p, raw, key)
 			return err
 		},
+		Refuse: func(ctx context.Context, account string, p callback.Packet, raw []byte, key, reason string) error {
+			_, err := s.Dispatch.Refuse(ctx, account, p, raw, key, reason)
+			return err
+		},
 	})
 }
 
