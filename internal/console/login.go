@@ -34,7 +34,8 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request, callID string) (
 	case errors.Is(err, access.ErrTooMany):
 		c.fail(w, r, http.StatusTooManyRequests, "error.toomany")
 	default:
-		c.broken(w, r, err)
+		c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
+		c.fail(w, r, http.StatusInternalServerError, "error.server")
 	}
 	return id, false
 }

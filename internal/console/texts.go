@@ -1,7 +1,6 @@
 package console
 
 import (
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -96,16 +95,7 @@ func (l lang) seconds(d time.Duration) string {
 
 type translation struct{ en, ru string }
 
-// texts are those of all pages.
-var texts = func() map[string]translation {
-	all := maps.Clone(callTexts)
-	maps.Copy(all, settingTexts)
-	maps.Copy(all, liveTexts)
-	return all
-}()
-
-// callTexts are those of calls and deliveries.
-var callTexts = map[string]translation{
+var texts = map[string]translation{
 	"calls":       {"Calls", "Звонки"},
 	"call":        {"Call", "Звонок"},
 	"nocalls":     {"No calls yet. They appear here as soon as they are ordered.", "Звонков пока нет. Они появятся здесь, как только их закажут."},
@@ -133,7 +123,7 @@ var callTexts = map[string]translation{
 	"webhooks":     {"Webhooks", "Вебхуки"},
 	"webhook":      {"Webhook", "Вебхук"},
 	"events":       {"Events", "События"},
-	"nowebhooks":   {"No webhooks yet.", "Вебхуков пока нет."},
+	"nowebhooks":   {"No webhooks yet. Add one with", "Вебхуков пока нет. Добавьте:"},
 	"nodeliveries": {"Nothing is here.", "Здесь пусто."},
 	"state":        {"State", "Состояние"},
 	"failingsince": {"since", "с"},
@@ -340,8 +330,7 @@ var callTexts = map[string]translation{
 	"detail.length":   {"length", "длина"},
 }
 
-// russianReasons are the words of packages scenario and bitrix24, which are
-// English.
+// russianReasons are the words of package scenario, which are English.
 var russianReasons = map[string]string{
 	"finished":                                      "до конца",
 	"interrupted":                                   "прервано",
@@ -363,10 +352,7 @@ var russianReasons = map[string]string{
 	"the packet's number toward the client":         "номер из заявки",
 	"the packet's default toward the client":        "номер из заявки по умолчанию",
 	"the packet's default toward the manager":       "номер из заявки по умолчанию",
-	"the client's number: an operator's own phone needs no carrier's consent":                                  "номер клиента: телефон оператора свой",
-	"the repeat limit is reached and no key was pressed":                                                       "повторы кончились, клавиша не нажата",
-	"without the right user, operators are known by bitrix_user_id alone":                                      "без права user операторы узнаются только по bitrix_user_id",
-	"without the right crm, calls have no list of their stages":                                                "без права crm у звонков нет списка этапов",
-	"without application_token, no events of the portal are taken: nobody can call by clicking a number there": "без application_token события портала не принимаются: щелчком по номеру там не позвонить",
-	"no key was pressed after the call":                                                                        "после разговора клавиша не нажата",
+	"the client's number: an operator's own phone needs no carrier's consent": "номер клиента: телефон оператора свой",
+	"the repeat limit is reached and no key was pressed":                      "повторы кончились, клавиша не нажата",
+	"no key was pressed after the call":                                       "после разговора клавиша не нажата",
 }

@@ -96,7 +96,7 @@ func (l *leg) Refers() *telephony.Refers { return l.refers }
 func (l *leg) Held() *telephony.Flag { return &l.held }
 
 // Record lets t take what is heard on the leg.
-func (l *leg) Record(t media.Track) { l.voice.stream.Record(t) }
+func (l *leg) Record(t media.Track) { l.voice.record(t) }
 
 // Listen lets li hear what is said on the leg.
 func (l *leg) Listen(li media.Listener) error {

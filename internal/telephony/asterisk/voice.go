@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/perezvon/perezvon/internal/media"
 	"github.com/perezvon/perezvon/internal/media/stream"
@@ -36,7 +37,16 @@ type voice struct {
 	// phone is the bridge that the phone's channel is in, and ear the one of
 	// snoop, a channel that hears the phone wherever that is; empty: none.
 	phone, ear string
-	snoop      string // made for the leg's first join; empty: there is none
+	snoop      string      // made for the leg's first join; empty: there is none
+	snoops     atomic.Bool // what is heard at home is the snoop, not the phone
+}
+
+// record lets t take what the voice hears; nil: nobody.
+func (v *voice) record(t media.Track) {
+	if t != nil {
+		t = &ear{Track: t, snoops: &v.snoops}
+	}
+	v.stream.Record(t)
 }
 
 func (e *Engine) newVoice(l *leg) (*voice, error) {
@@ -160,11 +170,17 @@ func (v *voice) says(ctx context.Context, channel string, more int) error {
 func (v *voice) settle(ctx context.Context, channel string) error {
 	switch {
 	case v.said > 0 && v.talk != "":
-		return errors.Join(v.move(ctx, &v.ear, v.talk, v.snoop, true), v.move(ctx, &v.phone, v.home, channel, false))
+		err := v.move(ctx, &v.ear, v.talk, v.snoop, true)
+		v.snoops.Store(false)
+		return errors.Join(err, v.move(ctx, &v.phone, v.home, channel, false))
 	case v.said > 0:
-		return errors.Join(v.leave(ctx, &v.ear, v.snoop), v.move(ctx, &v.phone, v.home, channel, false))
+		err := v.leave(ctx, &v.ear, v.snoop)
+		v.snoops.Store(false)
+		return errors.Join(err, v.move(ctx, &v.phone, v.home, channel, false))
 	case v.talk != "":
-		return errors.Join(v.move(ctx, &v.phone, v.talk, channel, v.keep), v.move(ctx, &v.ear, v.home, v.snoop, true))
+		err := v.move(ctx, &v.phone, v.talk, channel, v.keep)
+		v.snoops.Store(true)
+		return errors.Join(err, v.move(ctx, &v.ear, v.home, v.snoop, true))
 	}
 	return nil // it may stay where it is
 }

@@ -91,10 +91,16 @@ func (p *SIPPhone) calling(c *farCall, server netip.AddrPort, a account) {
 		p.over(c)
 	}
 	if c.manner.LateAck > 0 {
-		p.after(c.manner.LateAck, func() { p.write(ack.String(), server) })
+		p.after(c.manner.LateAck, func() { p.confirm(c, ack) })
 		return
 	}
-	p.write(ack.String(), server)
+	p.confirm(c, ack)
+}
+
+// confirm sends the ACK of an answer.
+func (p *SIPPhone) confirm(c *farCall, ack *sip.Request) {
+	p.write(ack.String(), c.peer)
+	c.confirmed = true
 }
 
 // Cancel gives a call up that was not answered.

@@ -103,6 +103,7 @@ type farCall struct {
 	acked     bool
 	acks      int
 	answers   int    // 2xx that came
+	confirmed bool   // the ACK of it was sent
 	direction string // as in SDP; empty: sendrecv
 	cancelled bool   // a CANCEL came
 	why       string // its Reason
@@ -252,6 +253,9 @@ func (p *SIPPhone) Answers() (n int) {
 	})
 	return n
 }
+
+// Confirmed tells whether the phone has sent the ACK of the answer to its call.
+func (p *SIPPhone) Confirmed() bool { return p.look(func(c *farCall) bool { return c.confirmed }) }
 
 // Sound is the phone's ear and mouth in the last call; nil before it has any.
 func (p *SIPPhone) Sound() *mediatest.Phone {

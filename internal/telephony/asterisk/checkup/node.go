@@ -110,6 +110,10 @@ func Modules() (names []string) {
 // timers are the sources of Asterisk's time; it takes the first that is there.
 var timers = []string{"res_timing_timerfd", "res_timing_kqueue", "res_timing_dahdi", "res_timing_pthread"}
 
+// patient is the source of time that makes up for ticks that were missed, which
+// snoops want: docs/decisions/0014-snoops.md.
+const patient = "res_timing_pthread"
+
 func (k *checkup) examineModules(ctx context.Context) {
 	all, err := k.ari.Modules(ctx)
 	if err != nil {
@@ -138,6 +142,10 @@ func (k *checkup) examineModules(ctx context.Context) {
 	i := slices.IndexFunc(timers, func(name string) bool { return k.modules[name] == ari.ModuleRunning })
 	if i < 0 {
 		k.found(Fault, "timing.none", "")
+		return
+	}
+	if timers[i] != patient {
+		k.found(Warning, "timing.forgets", timers[i], timers[i])
 		return
 	}
 	k.found(OK, "timing.ok", timers[i], timers[i])

@@ -1,6 +1,7 @@
 package checkup_test
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -28,6 +29,7 @@ type network struct {
 	refuse     map[string]int
 	without    string // a module
 	stopped    string // a module that does not run
+	timer      string // the source of time; empty: the one that is recommended
 	silent     bool   // no events
 
 	t     *testing.T
@@ -74,7 +76,7 @@ func (n *network) answers(request string, r *http.Request) aritest.Answer {
 	case request == "GET /asterisk/info":
 		return aritest.Answer{Code: 200, Body: map[string]any{"system": map[string]string{"version": "22.10.0"}}}
 	case request == "GET /asterisk/modules":
-		all := []map[string]string{{"name": "res_timing_timerfd.so", "status": "Running"}}
+		all := []map[string]string{{"name": cmp.Or(n.timer, "res_timing_pthread") + ".so", "status": "Running"}}
 		for _, name := range checkup.Modules() {
 			switch name {
 			case n.without:
@@ -196,6 +198,7 @@ func TestSoundIsMeasuredBothWays(t *testing.T) {
 		"no bridges":                           {func(n *network) { n.refuse["POST /bridges"] = 404 }, "bridge.refused", checkup.Fault},
 		"no external media":                    {func(n *network) { n.refuse["POST /channels/externalMedia"] = 500 }, "media.refused", checkup.Fault},
 		"a user who may read only":             {func(n *network) { n.refuse["POST /channels/externalMedia"] = 403 }, "ari.read_only", checkup.Fault},
+		"a timer that forgets":                 {func(n *network) { n.timer = "res_timing_timerfd" }, "timing.forgets", checkup.Warning},
 		"modules that cannot be listed":        {func(n *network) { n.refuse["GET /asterisk/modules"] = 404 }, "modules.unknown", checkup.Note},
 		"an Asterisk without an ARI of it":     {func(n *network) { n.refuse["GET /asterisk/info"] = 404 }, "ari.absent", checkup.Fault},
 		"an address that this user may not ":   {func(n *network) { n.refuse["GET /asterisk/info"] = 403 }, "ari.password", checkup.Fault},

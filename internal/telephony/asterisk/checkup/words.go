@@ -201,8 +201,14 @@ var words = map[string]word{
 	},
 	"timing.ok": {en: "timing: {1}", ru: "источник времени: {1}"},
 	"timing.none": {
-		en: "no timing module is loaded: recordings and talks of three stand still", enDo: "modules.conf: load = res_timing_timerfd.so",
-		ru: "не загружен ни один источник времени: записи и разговоры втроём стоят", ruDo: "modules.conf: load = res_timing_timerfd.so",
+		en: "no timing module is loaded: recordings and talks of three stand still", enDo: "modules.conf: load = res_timing_pthread.so",
+		ru: "не загружен ни один источник времени: записи и разговоры втроём стоят", ruDo: "modules.conf: load = res_timing_pthread.so",
+	},
+	"timing.forgets": {
+		en:   "timing: {1}, which leaves out ticks that it is late for: on a busy machine recordings lose half a second now and then",
+		enDo: "modules.conf: noload = {1}.so, load = res_timing_pthread.so; then start Asterisk anew.",
+		ru:   "источник времени: {1}, он пропускает такты, к которым опоздал: на занятой машине записи иногда теряют по полсекунды",
+		ruDo: "modules.conf: noload = {1}.so, load = res_timing_pthread.so; затем перезапустите Asterisk.",
 	},
 	"app.served": {en: "a server is connected as {1}", ru: "сервер подключён как {1}"},
 	"app.away":   {en: "no server is connected as {1} at the moment", ru: "сейчас ни один сервер не подключён как {1}"},

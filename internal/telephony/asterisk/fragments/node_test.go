@@ -1,3 +1,5 @@
+//go:build asterisk
+
 package fragments_test
 
 import (
@@ -160,7 +162,7 @@ func TestEachFragmentThatIsBrokenIsNamed(t *testing.T) {
 		"ari.conf: read only":        {in("ari.conf", "read_only = no", "read_only = yes"), "ari.read_only", ""},
 		"ari.conf: another machine":  {in("ari.conf", "read_only", "deny = 0.0.0.0/0.0.0.0\npermit = 10.0.0.1/255.255.255.255\nread_only"), "ari.password", ""},
 
-		"modules.conf: without a clock":         {without("res_timing_timerfd"), "timing.none", ""},
+		"modules.conf: without a clock":         {without("res_timing_pthread"), "timing.none", ""},
 		"modules.conf: without WebSockets":      {without("res_http_websocket"), "ari.absent", ""},
 		"modules.conf: without a list":          {without("res_ari_asterisk"), "ari.absent", ""},
 		"modules.conf: without events":          {without("res_ari_events"), "module.missing", "res_ari_events"},

@@ -1,0 +1,194 @@
+package asterisk
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/perezvon/perezvon/internal/media"
+)
+
+const frame = 160
+
+// tape is a track that keeps what it is given where it is told.
+type tape struct {
+	media.Track
+	zero  time.Time
+	bytes []byte // 0: nothing
+}
+
+func (p *tape) Packet(at time.Time, _ media.Codec, _, _ uint32, payload []byte) {
+	place := int(at.Sub(p.zero) * media.ClockRate / time.Second)
+	for len(p.bytes) < place+len(payload) {
+		p.bytes = append(p.bytes, 0)
+	}
+	copy(p.bytes[place:], payload)
+}
+
+// snoop is Asterisk's: a queue that a timer reads. All times are in ticks of
+// 20 ms, from its beginning.
+type snoop struct {
+	// forgets: a tick that is missed is lost (res_timing_timerfd); else it is
+	// made up for (res_timing_pthread).
+	forgets bool
+	// reaches is when the packet that a phone sends at a tick is in the queue; −1
+	// there is none. It does not decrease.
+	reaches []int
+	// asleep tells at which ticks the reader does not run.
+	asleep []bool
+	// late is by how much each packet comes later to us, for the way and because
+	// we were asleep.
+	late func(tick int) time.Duration
+}
+
+// speech is what a phone says at a tick: every one differs, and none is silent.
+func speech(tick int) []byte {
+	return slices.Repeat([]byte{byte(1 + tick%80), byte(1 + tick/80)}, frame/2)
+}
+
+// hears lets a tape hear a snoop.
+func hears(s snoop) *tape {
+	p := &tape{zero: time.Now()}
+	on := &atomic.Bool{}
+	on.Store(true)
+	e := &ear{Track: p, snoops: on}
+	var queue [][]byte
+	next, due, ts, last := 0, 0, uint32(1000), 0
+	for tick := range s.asleep {
+		for ; next < len(s.reaches) && s.reaches[next] <= tick; next++ {
+			if s.reaches[next] < 0 {
+				continue
+			}
+			if len(queue) >= 25 {
+				queue = nil
+			}
+			queue = append(queue, speech(next))
+		}
+		due++
+		if s.asleep[tick] {
+			continue
+		}
+		if s.forgets {
+			due = 1
+		}
+		for ; due > 0; due-- {
+			said := slices.Repeat([]byte{0xD5}, frame)
+			if len(queue) > 0 {
+				said, queue = queue[0], queue[1:]
+			}
+			if tick-last > 4 { // Asterisk's timestamps, when they are too far from its clock
+				ts += uint32(tick-last-1) * frame //nolint:gosec // small
+			}
+			last = tick
+			e.Packet(p.zero.Add(time.Duration(tick)*20*time.Millisecond+s.late(tick)), media.PCMA, 7, ts, said)
+			ts += frame
+		}
+	}
+	return p
+}
+
+func atOnce(int) time.Duration { return 0 }
+
+func counted(n int) []int {
+	r := make([]int, n)
+	for i := range r {
+		r[i] = i
+	}
+	return r
+}
+
+// said is what a phone said from one tick to another.
+func said(from, to int) (all []byte) {
+	for i := from; i < to; i++ {
+		all = append(all, speech(i)...)
+	}
+	return all
+}
+
+// Whoever is late, Asterisk's reader, its timer, the phone's packets or we:
+// nothing is left out, doubled, or out of its place for more than that.
+func TestWhatASnoopHearsIsWholeHoweverLateItIsRead(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const ticks, end = 600, 560
+		s := snoop{forgets: rapid.Bool().Draw(t, "forgets"), reaches: counted(end), asleep: make([]bool, ticks)}
+		lost := 0 // with more of it Asterisk throws away what waits, or it is a pause
+		for range rapid.IntRange(0, 8).Draw(t, "stalls") {
+			from, n := rapid.IntRange(1, 500).Draw(t, "from"), rapid.IntRange(1, 5).Draw(t, "for")
+			if lost += n; lost > 20 {
+				break
+			}
+			for i := range n {
+				s.asleep[from+i] = true
+			}
+		}
+		worst := 0
+		for range rapid.IntRange(0, 4).Draw(t, "jams") {
+			from, n := rapid.IntRange(1, 500).Draw(t, "jammed"), rapid.IntRange(1, 9).Draw(t, "until")
+			if lost += n; lost > 20 {
+				break
+			}
+			worst = max(worst, n)
+			for i := range n {
+				s.reaches[from+i] = max(s.reaches[from+i], from+n)
+			}
+		}
+		for i := 1; i < end; i++ {
+			s.reaches[i] = max(s.reaches[i], s.reaches[i-1])
+		}
+		jitter := rapid.IntRange(0, 15).Draw(t, "our own lateness in ms")
+		s.late = func(tick int) time.Duration { return time.Duration(tick*7%(jitter+1)) * time.Millisecond }
+		got, want := hears(s).bytes, said(0, end)
+		if len(got) < len(want) || !slices.Equal(got[len(got)-len(want):], want) {
+			t.Fatalf("of %d ms %d ms are on the track, or others", len(want)/8, len(got)/8)
+		}
+		if shift := len(got) - len(want); shift > frame*(worst+1) {
+			t.Errorf("it is %d ms late", shift/8)
+		}
+	})
+}
+
+func TestAPauseOfThePhoneIsAsLongAsItWas(t *testing.T) {
+	for _, forgets := range []bool{false, true} {
+		s := snoop{forgets: forgets, reaches: counted(300), asleep: make([]bool, 320), late: atOnce}
+		for i := 100; i < 150; i++ {
+			s.reaches[i] = -1
+		}
+		// The reader sleeps before it, so that there is a queue.
+		for i := 60; i < 65; i++ {
+			s.asleep[i] = true
+		}
+		got := hears(s).bytes
+		want := slices.Concat(said(0, 100), make([]byte, 50*frame), said(150, 300))
+		if !slices.Equal(got, want) {
+			t.Errorf("forgets %v: %d ms on the track, want %d", forgets, len(got)/8, len(want)/8)
+		}
+	}
+}
+
+// A timer that forgets leaves more and more in the queue until Asterisk throws
+// it away: what follows is in its place again.
+func TestAfterAQueueThatWasThrownAwayThePlaceIsRightAgain(t *testing.T) {
+	s := snoop{forgets: true, reaches: counted(900), asleep: make([]bool, 940), late: atOnce}
+	for i := 20; i < 500; i += 10 {
+		s.asleep[i] = true
+	}
+	got := hears(s).bytes
+	last := said(880, 900)
+	if at := len(got) - len(last); !slices.Equal(got[at:], last) || at/frame < 877 || at/frame > 883 {
+		t.Errorf("what was said last is at tick %d, said at 880", at/frame)
+	}
+}
+
+// Of what comes from the phone itself the timestamps tell all.
+func TestWhatComesFromThePhoneIsPassedAsItIs(t *testing.T) {
+	p := &tape{zero: time.Now()}
+	e := &ear{Track: p, snoops: &atomic.Bool{}}
+	e.Packet(p.zero, media.PCMA, 7, 0, speech(0))
+	e.Packet(p.zero.Add(time.Second), media.PCMA, 7, 8000, slices.Repeat([]byte{0xD5}, frame))
+	if want := slices.Concat(speech(0), make([]byte, 8000-frame), slices.Repeat([]byte{0xD5}, frame)); !slices.Equal(p.bytes, want) {
+		t.Errorf("%d bytes on the track", len(p.bytes))
+	}
+}
