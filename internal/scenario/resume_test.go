@@ -142,7 +142,7 @@ func (s *stage) again(t tester, p *process, away time.Duration) (out Outcome, ok
 		return Outcome{}, false
 	}
 	// Phones that pass a call to each other would do so for ever.
-	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Hour, ErrCancelled)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), forEver, ErrCancelled)
 	defer cancel()
 	out.Status = s.board().Resume(ctx, left)
 	s.over = time.Since(s.began)
