@@ -196,8 +196,8 @@ var words = map[string]word{
 		ru: "модуль {1} не загружен: {2}", ruDo: "modules.conf: load = {1}.so, и нигде нет его noload; затем asterisk -rx 'module load {1}.so'. Если такого файла нет, установите пакет, в котором он есть.",
 	},
 	"module.stopped": {
-		en: "module {1} is loaded and does not work ({2}): {3}", enDo: "Its configuration is wrong; Asterisk's log tells why: asterisk -rx 'module reload {1}.so', then look at the last lines of /var/log/asterisk/messages.",
-		ru: "модуль {1} загружен, но не работает ({2}): {3}", ruDo: "Ошибка в его настройке; причину скажет журнал Asterisk: asterisk -rx 'module reload {1}.so', затем последние строки /var/log/asterisk/messages.",
+		en: "module {1} is loaded and does not work ({2}): {3}", enDo: "Its configuration is wrong, or a module that it needs is missing; Asterisk's log tells why: asterisk -rx 'module reload {1}.so', then look at the last lines of /var/log/asterisk/messages.",
+		ru: "модуль {1} загружен, но не работает ({2}): {3}", ruDo: "Ошибка в его настройке, или нет модуля, который ему нужен; причину скажет журнал Asterisk: asterisk -rx 'module reload {1}.so', затем последние строки /var/log/asterisk/messages.",
 	},
 	"timing.ok": {en: "timing: {1}", ru: "источник времени: {1}"},
 	"timing.none": {

@@ -27,7 +27,7 @@ type Config struct {
 	// User, Password and App are those that the server is given. Required.
 	User, Password, App string
 	// Own is the address of this machine for Asterisk: if that is another
-	// machine, ARI is open to Own alone.
+	// machine, ARI is to be open to Own alone.
 	Own netip.Addr
 	// Trunks and Operators are the directory's; of either an example, commented
 	// out, if there is none.

@@ -86,22 +86,25 @@ func (p *place) empty(t *testing.T) {
 	}
 	defer c.Close()
 	patience := time.Now().Add(10 * time.Second)
-	channels, err := c.Channels(t.Context())
-	if err != nil || len(channels) > 0 {
-		t.Errorf("channels are left: %+v, %v", channels, err)
-	}
-	bridges, err := c.Bridges(t.Context())
-	if err != nil || len(bridges) > 0 {
-		t.Errorf("bridges are left: %+v, %v", bridges, err)
-	}
-	// Asterisk ends an application some time after its connection.
+	// Asterisk answers first, and ends a bridge or an application then.
 	for {
+		channels, err := c.Channels(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		bridges, err := c.Bridges(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		apps, err := c.Applications(t.Context())
-		if err == nil && len(apps) == 0 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(channels)+len(bridges)+len(apps) == 0 {
 			return
 		}
-		if err != nil || time.Now().After(patience) {
-			t.Fatalf("applications are left: %v, %v", apps, err)
+		if time.Now().After(patience) {
+			t.Fatalf("left are %+v, %+v, %v", channels, bridges, apps)
 		}
 	}
 }
