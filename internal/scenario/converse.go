@@ -99,7 +99,7 @@ func (t *talk) together(ctx context.Context) (wish, error) {
 	left.KeepKeys(left.mayTransfer())
 	right.KeepKeys(right.mayTransfer())
 	join := func(ctx context.Context) (wish, error) { return wish{}, t.Engine.Join(ctx, right.Leg, left.Leg) }
-	ways := append([]runner[wish]{{do: join}, when(t.asked.WhenReady, t.asked.Next)}, t.watch(left, right)...)
+	ways := append([]runner[wish]{{do: join, here: true}, when(t.asked.WhenReady, t.asked.Next)}, t.watch(left, right)...)
 	ways = append(ways, t.watch(right, left)...)
 	if len(t.leaving) > 0 {
 		ways = append(ways, runner[wish]{do: func(ctx context.Context) (wish, error) { return wish{}, t.dismiss(ctx) }})

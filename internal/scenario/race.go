@@ -40,6 +40,9 @@ type runner[T any] struct {
 	// when calls its argument as soon as the function has something to do; until
 	// then the function is not begun, which is as if it waited. nil: at once.
 	when func(func()) (stop func())
+	// here: it runs in the goroutine of who holds the race. For what lasts: a
+	// goroutine that only waits for another costs its stack.
+	here bool
 }
 
 // when is a runner that begins with a wait for what mostly never comes: a key, a
@@ -49,7 +52,7 @@ func when[T any](ready func(func()) (stop func()), do func(context.Context) (T, 
 	return runner[T]{do: do, when: ready}
 }
 
-// raceOf is race of runners. The first runs in the caller's own goroutine.
+// raceOf is race of runners, of whom one may run here.
 func raceOf[T any](ctx context.Context, won func(i int, r result[T]) bool, runners ...runner[T]) (winner int, all []result[T]) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(errLost)
@@ -57,20 +60,22 @@ func raceOf[T any](ctx context.Context, won func(i int, r result[T]) bool, runne
 		ctx: ctx, cancel: cancel, won: won, runners: runners,
 		winner: -1, all: make([]result[T], len(runners)), begun: make([]bool, len(runners)), left: len(runners),
 	}
-	defer c.close() // also where the caller's goroutine ends in the first runner
-	waiting := false
+	defer c.close() // also where this goroutine is ended by the runner that runs here
+	waiting, here := false, -1
 	for i, r := range runners {
 		switch {
+		case r.here:
+			here = i
+			c.begun[i] = true
 		case r.when != nil:
 			waiting = true
 			defer r.when(func() { c.begin(i) })()
-		case i > 0:
+		default:
 			c.begin(i)
 		}
 	}
-	if len(runners) > 0 && runners[0].when == nil {
-		c.begun[0] = true
-		c.run(0)
+	if here >= 0 {
+		c.run(here)
 	}
 	if waiting {
 		<-ctx.Done() // who has not begun has not given up either
@@ -150,14 +155,14 @@ func (c *contest[T]) close() {
 	c.running.Wait()
 }
 
-// beside runs main, and the helpers until it returns. Only main's result
+// beside runs main here, and the helpers until it returns. Only main's result
 // counts.
 func beside[T any](ctx context.Context, main func(context.Context) (T, error), helpers ...func(context.Context) error) (T, error) {
-	fs := []func(context.Context) (T, error){main}
+	runners := []runner[T]{{do: main, here: true}}
 	for _, help := range helpers {
-		fs = append(fs, func(ctx context.Context) (none T, err error) { return none, help(ctx) })
+		runners = append(runners, runner[T]{do: func(ctx context.Context) (none T, err error) { return none, help(ctx) }})
 	}
-	_, all := race(ctx, func(i int, _ result[T]) bool { return i == 0 }, fs...)
+	_, all := raceOf(ctx, func(i int, _ result[T]) bool { return i == 0 }, runners...)
 	return all[0].value, all[0].err
 }
 

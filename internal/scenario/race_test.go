@@ -109,7 +109,7 @@ func TestARunnerBeginsWhenItHasSomethingToDo(t *testing.T) {
 		}
 		left := false
 		winner, all := raceOf(t.Context(), succeeded,
-			runner[byte]{do: func(ctx context.Context) (byte, error) { <-ctx.Done(); left = true; return 0, context.Cause(ctx) }},
+			runner[byte]{here: true, do: func(ctx context.Context) (byte, error) { <-ctx.Done(); left = true; return 0, context.Cause(ctx) }},
 			key(never), key(keys))
 		if winner != 2 || all[2].value != '5' || begun != time.Second || !left {
 			t.Errorf("winner %d of %v, begun at %v, the first has left: %v", winner, all, begun, left)
@@ -131,7 +131,7 @@ func TestARunnerThatHasNotBegunKeepsTheRaceOpen(t *testing.T) {
 		time.AfterFunc(2*time.Second, func() { held.Set(true) })
 		began := time.Now()
 		winner, all := raceOf(t.Context(), succeeded,
-			runner[string]{do: after(time.Second, "", errors.New("no"))},
+			runner[string]{here: true, do: after(time.Second, "", errors.New("no"))},
 			when(held.WhenOn, after(time.Second, "yes", nil)))
 		if winner != 1 || all[1].value != "yes" || time.Since(began) != 3*time.Second {
 			t.Errorf("winner %d of %v after %v", winner, all, time.Since(began))
