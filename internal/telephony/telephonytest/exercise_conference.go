@@ -172,6 +172,7 @@ func conferenceCases() []exercise {
 						t.Errorf("a phone hears itself (%.2f)", s)
 					}
 				}
+				t.Logf("the longest gap is %v", longest)
 				if longest <= bound {
 					break
 				}
