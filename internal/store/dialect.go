@@ -53,7 +53,7 @@ type Tx struct {
 
 // hotStatements run for every call or event. Parsing them was a third of what
 // a commit costs in SQLite, so they are prepared once.
-var hotStatements = []string{insertEventSQL, saveCallSQL, insertCallbackSQL, followSQL, endSQL, insertDeliverySQL, settleDeliverySQL, saveContactSQL}
+var hotStatements = []string{insertEventSQL, saveCallSQL, insertCallbackSQL, followSQL, endSQL, insertDeliverySQL, settleDeliverySQL, saveContactSQL, importContactSQL, passOverSQL}
 
 func (s *Store) prepare(ctx context.Context) error {
 	s.hot = make(map[string]*sql.Stmt, len(hotStatements))

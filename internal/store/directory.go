@@ -203,3 +203,43 @@ func orNotFound(result sql.Result, err error) error {
 	}
 	return ErrNotFound
 }
+
+// EditOperator lets edit change an operator, or make one, in one transaction
+// with the look at what is there. What edit leaves must be valid
+// (directory.Operator.Validate) and name trunks that exist; else nothing is
+// changed and the error is an invalid.Error. edit returns false to leave
+// everything as it is.
+func (s *Store) EditOperator(_ context.Context, account, extension string, edit func(o *directory.Operator, there bool) (changed bool)) error {
+	return s.journal.write(func(ctx context.Context, tx *Tx) error {
+		o := directory.Operator{Extension: extension}
+		var config string
+		err := tx.QueryRowContext(ctx, `SELECT config FROM operators WHERE account_id = $1 AND extension = $2`, account, text(extension)).Scan(&config)
+		there := err == nil
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if there {
+			if o, err = decode[directory.Operator](operators, config); err != nil {
+				return err
+			}
+		}
+		if !edit(&o, there) {
+			return nil
+		}
+		if err := o.Validate(); err != nil {
+			return err
+		}
+		if err := exist(ctx, tx, account, thing{directory.KindOperator, extension}, o.References()); err != nil {
+			return err
+		}
+		changed, err := json.Marshal(o)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO operators (account_id, extension, config, updated_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (account_id, extension) DO UPDATE SET config = excluded.config, updated_at = excluded.updated_at`,
+			account, extension, string(changed), time.Now().UnixMilli())
+		return err
+	}, nil)
+}

@@ -115,6 +115,9 @@ func Exercise(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"operators who are gone are not responsible", exerciseGoneOperators},
 		{"rules of responsibility that make no sense", exerciseWrongRules},
 		{"operators rung at the same moment", exerciseSameMoment},
+		{"contacts of a PBX beside this server", exerciseImport},
+		{"records of a call in any order", exerciseImportOrder},
+		{"where calls went before", exerciseDestinations},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
