@@ -95,3 +95,10 @@ func expired(at string, now time.Time) bool {
 	unix, err := strconv.ParseInt(at, 10, 64)
 	return err != nil || !now.Before(time.Unix(unix, 0))
 }
+
+// Seal proves that the name was made by this server, for addresses that do not
+// expire because what they lead to is not secret but for their being known.
+func (s *Signer) Seal(name string) string { return s.sign("seal", name) }
+
+// CheckSeal tells that the proof is of this name.
+func (s *Signer) CheckSeal(name, seal string) bool { return s.verify(seal, "seal", name) }

@@ -1,0 +1,4 @@
+package fastagi
+
+// Open is open, for the fuzz test.
+var Open = open
