@@ -36,6 +36,10 @@ peers: ## Install the programs that tests call: other SIP phones, a browser, a d
 asterisk: ## Set up the Asterisk 22 that tests call (two minutes, once)
 	@scripts/install-asterisk
 
+.PHONY: mariadb
+mariadb: peers ## Run a MariaDB with FreePBX's tables until Ctrl-C
+	@scripts/mariadb
+
 .PHONY: tidy
 tidy: ## Check that go.mod and go.sum are what the code needs
 	$(GO) mod tidy -diff

@@ -20,6 +20,7 @@ type commands struct {
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
 	Demo     demoCmd     `cmd:"" help:"Show a real callback between two phones on this machine."`
 	Notice   noticeCmd   `cmd:"" help:"What callers hear who do not reach an operator: on, off, text or delete, for many at once."`
+	FreePBX  freepbxCmd  `cmd:"" name:"freepbx" help:"The FreePBX beside the server: call records, operators, unanswered calls, dialplan."`
 	Phone    phoneCmd    `cmd:"" help:"A small softphone: register, call, answer, speak, press keys, record."`
 	Bench    benchCmd    `cmd:"" help:"Measure a server from outside."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

@@ -23,6 +23,7 @@ import (
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/dryrun"
+	"github.com/perezvon/perezvon/internal/fastagi"
 	"github.com/perezvon/perezvon/internal/httpapi"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/jobs"
@@ -56,9 +57,6 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	// collect it twice as often costs next to nothing and saves memory.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
-	}
-	if c.AGI != "" {
-		return errors.New("--agi is not part of this version; leave it out")
 	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return err
@@ -135,15 +133,25 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	watch := metrics.New(versionName(), calls.Live, func() metrics.Packets { return metrics.Packets(ports.Totals()) })
 	feed := httpapi.NewFeed(db.Journal().Subscribe, watch.Observe)
-	api, err := c.api(ctx, db, who, calls, phones, queues, feed, archive.Archive, notices, signer, backends{hooks, later}, crm, watch, log)
+	pbx, err := c.freePBX(db, watch.Registry(), log)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, pbx.close()) }()
+	api, err := c.api(ctx, db, who, calls, phones, queues, feed, archive.Archive, notices, signer, backends{hooks, later}, crm, pbx, watch, log)
+	if err != nil {
+		return err
+	}
+	agi := c.fastAGI(db, who, phones, notices, library, rules, signer, log)
+	api.Mux().Handle("GET "+fastagi.SoundsPath, agi.sounds)
 
 	// Everything is made; now it starts, the takers of work last.
 	listener, err := net.Listen("tcp", c.HTTP)
 	if err != nil {
 		return err
+	}
+	if err := agi.listen(c.AGI); err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	if err := phones.Start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
@@ -166,6 +174,8 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	running.Go(func() error { calls.KeepPlaces(lasting); return nil })
 	running.Go(func() error { queues.Watch(phones.DeviceStates(lasting)); return nil })
 	running.Go(func() error { return api.Serve(lasting, listener) })
+	running.Go(func() error { return agi.serve(lasting) })
+	running.Go(func() error { pbx.watch(lasting, c.FreePBXEvery); return nil })
 	log.Info("ready", "http", c.URL(), "phones", phones, "data", c.Data, "version", versionName())
 
 	select {
@@ -236,7 +246,7 @@ func (c *serveCmd) builtin(db *store.Store, take func(context.Context, telephony
 }
 
 func (c *serveCmd) api(ctx context.Context, db *store.Store, who *responsible.Finder, calls *dispatch.Service, phones phoneSystem, queues *acd.Hall,
-	feed *httpapi.Feed, archive *recording.Archive, notices *notice.Shelf, signer *access.Signer, told backends, crm *bitrix24.Service, watch *metrics.Metrics, log *slog.Logger,
+	feed *httpapi.Feed, archive *recording.Archive, notices *notice.Shelf, signer *access.Signer, told backends, crm *bitrix24.Service, pbx neighbour, watch *metrics.Metrics, log *slog.Logger,
 ) (*httpapi.API, error) {
 	made, err := access.EnsureAdmin(ctx, db, directory.DefaultAccount, string(c.AdminKey))
 	if err != nil {
@@ -254,7 +264,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, who *responsible.Fi
 	}
 	api := httpapi.New(httpapi.Config{
 		Store: db, Responsible: who, Calls: calls, Phones: phones, Queues: queues, Feed: feed, Door: door,
-		Recordings: archive.Folder, Notices: notices, Region: c.Region, PublicURL: c.URL(), Backends: told, Bitrix24: crm,
+		Recordings: archive.Folder, Notices: notices, Region: c.Region, PublicURL: c.URL(), Backends: told, Bitrix24: crm, FreePBX: pbx.api(),
 		Ready:   func() error { return errors.Join(calls.Ready(), db.Healthy()) },
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,
 		Version: versionName(), Logger: log,

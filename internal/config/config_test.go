@@ -94,6 +94,8 @@ func TestEverySettingFromEachSource(t *testing.T) {
 		AdminKey: "0123456789abcdef", SIP: "0.0.0.0:5070", SIPTLS: "0.0.0.0:5061", SIPAdvertise: netip.MustParseAddr("192.0.2.1"),
 		TLSCert: "c.pem", TLSKey: "k.pem", RTPPorts: Ports{20000, 20099}, MediaTimeout: 30 * time.Second,
 		Engine: "asterisk", ARIURL: "http://127.0.0.1:8088/ari", ARIUsername: "u", ARIPassword: "p", ARIApp: "app", AGI: "127.0.0.1:4573",
+		AGIAllow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+		FreePBX:  "mysql://u:p@h/asteriskcdrdb", FreePBXEvery: time.Minute, FreePBXTimezone: "Asia/Almaty",
 		Recognizer: "vosk", RecognizerURL: "ws://10.0.0.5:2700", RecognizerKey: "k", RecognizerModel: "m", RecognizerLanguage: "ru",
 		Region: "KZ", OutboundAllow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, Drain: 5 * time.Second,
 		LogLevel: "debug", LogFormat: "json",
@@ -121,7 +123,7 @@ func TestEverySettingFromEachSource(t *testing.T) {
 		}
 		args = append(args, "--"+tag.Get("name")+"="+text)
 		env = append(env, Variable(tag.Get("name")), text)
-		if tag.Get("yaml") == "outbound_allow" {
+		if _, list := v.Field(i).Interface().([]netip.Prefix); list {
 			text = "[10.0.0.0/8, fd00::/8]"
 		} else if strings.HasPrefix(tag.Get("yaml"), "transfer_") || strings.HasPrefix(tag.Get("yaml"), "notice_") || strings.HasPrefix(tag.Get("yaml"), "pickup_") {
 			text = fmt.Sprintf("%q", text) // '#' and '*' mean something in YAML
@@ -202,6 +204,7 @@ func TestValidateTellsAllProblems(t *testing.T) {
 		TransferAttended: "*", TransferBlind: "*2", TransferBack: "a", TransferThreeWay: "123456", TransferRing: time.Hour,
 		PickupCode: "8", PickupAnyCode: "*8x",
 		NoticeCode: "600", NoticeAllow: []string{"1XX"},
+		FreePBX: "postgres://short", FreePBXTimezone: "Mars",
 	}
 	err := s.Validate()
 	if err == nil {
@@ -209,7 +212,7 @@ func TestValidateTellsAllProblems(t *testing.T) {
 	}
 	for _, flag := range []string{"data", "http", "sip", "sip-tls", "agi", "public-url", "rtp-ports", "media-timeout", "drain", "region", "ari-url", "ari-username", "sip-advertise", "tls-cert",
 		"transfer-attended", "transfer-back", "transfer-three-way", "transfer-digit-timeout", "transfer-inter-digit-timeout", "transfer-ring",
-		"pickup-code", "pickup-any-code", "notice-code", "notice-allow", "notice-max"} {
+		"pickup-code", "pickup-any-code", "notice-code", "notice-allow", "notice-max", "freepbx", "freepbx-every", "freepbx-timezone"} {
 		if !strings.Contains(err.Error(), "--"+flag+": ") {
 			t.Errorf("does not mention --%s:\n%v", flag, err)
 		}

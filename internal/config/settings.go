@@ -75,6 +75,19 @@ type Settings struct {
 	ARIApp      string `yaml:"ari_app" name:"ari-app" default:"perezvon" placeholder:"NAME" help:"Stasis application."`
 	// AGI is the address of the FastAGI service; off by default.
 	AGI string `yaml:"agi" name:"agi" placeholder:"ADDR" help:"Address of the FastAGI service; off unless given."`
+	// AGIAllow are the networks that may use it: the protocol has no passwords.
+	// Default: this machine.
+	AGIAllow []netip.Prefix `yaml:"agi_allow" name:"agi-allow" placeholder:"CIDR,…" help:"Networks that the FastAGI service may be used from; this machine unless given."`
+
+	// FreePBX is the address of a FreePBX's MariaDB, of scheme mysql; its path
+	// is the database of the call records (freepbx.ParseURL). Off by default. A
+	// Secret, as it holds a password.
+	FreePBX Secret `yaml:"freepbx" name:"freepbx" placeholder:"URL" help:"MariaDB of a FreePBX, mysql://user:password@host/asteriskcdrdb; off unless given."`
+	// FreePBXEvery is how often its new call records are read, 1s to 1h.
+	FreePBXEvery time.Duration `yaml:"freepbx_every" name:"freepbx-every" default:"10s" placeholder:"TIME" help:"How often the call records of FreePBX are read."`
+	// FreePBXTimezone is the zone of the times in the call records (IANA).
+	// Default: what MariaDB itself takes local time for.
+	FreePBXTimezone string `yaml:"freepbx_timezone" name:"freepbx-timezone" placeholder:"ZONE" help:"Time zone of FreePBX's call records, like Europe/Moscow; MariaDB's own unless given."`
 
 	// TransferAttended and TransferBlind are what operators press before a
 	// colleague's number, TransferBack and TransferThreeWay while they talk to

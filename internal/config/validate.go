@@ -79,8 +79,27 @@ func (s *Settings) Validate() error {
 			wrong("ari-username", "is needed with --engine asterisk")
 		}
 	}
+	s.validateFreePBX(wrong)
 	s.validateRecognizer(wrong)
 	return errors.Join(problems...)
+}
+
+func (s *Settings) validateFreePBX(wrong func(flag, format string, args ...any)) {
+	if s.AGI == "" && len(s.AGIAllow) > 0 {
+		wrong("agi-allow", "needs --agi")
+	}
+	if s.FreePBX != "" {
+		// The text is not repeated: it holds a password.
+		if u, err := url.Parse(string(s.FreePBX)); err != nil || u.Scheme != "mysql" {
+			wrong("freepbx", "must be mysql://user:password@host:port/asteriskcdrdb")
+		}
+	}
+	if d := s.FreePBXEvery; d < time.Second || d > time.Hour {
+		wrong("freepbx-every", "%s: must be 1s to 1h", d)
+	}
+	if _, err := time.LoadLocation(s.FreePBXTimezone); err != nil {
+		wrong("freepbx-timezone", "%q: must be a time zone like Europe/Moscow", s.FreePBXTimezone)
+	}
 }
 
 func (s *Settings) validateTransfers(wrong func(flag, format string, args ...any)) {

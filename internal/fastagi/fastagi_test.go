@@ -179,16 +179,16 @@ func TestTheResponsibleManagerIsSetOnTheChannel(t *testing.T) {
 func TestTheAddressSaysHowToLook(t *testing.T) {
 	r := &records{responsible: map[string]string{"89161234567": "101"}}
 	addr := serve(t, responsible(r))
-	a := dial(t, addr, "responsible?window=30d&policy=first&outcomes=answered,busy&hints=from-phones", "89161234567")
+	a := dial(t, addr, "responsible?window=30d&policy=first&outcomes=answered,busy&source=crm&hints=from-phones", "89161234567")
 	a.run()
 	if !slices.Contains(a.commands, `GET FULL VARIABLE "${EXTENSION_STATE(101@from-phones)}"`) {
 		t.Errorf("%q", a.commands)
 	}
-	want := call.ResponsibleRule{Window: 30 * 24 * time.Hour, Policy: call.PolicyFirst, Outcomes: []call.ContactOutcome{call.ContactAnswered, call.ContactBusy}}
+	want := call.ResponsibleRule{Window: 30 * 24 * time.Hour, Policy: call.PolicyFirst, Outcomes: []call.ContactOutcome{call.ContactAnswered, call.ContactBusy}, CRM: call.DefaultCRMTime}
 	if diff := cmp.Diff(want, r.asked[0]); diff != "" {
 		t.Error(diff)
 	}
-	for _, query := range []string{"window=yesterday", "window=0", "policy=best", "outcomes=bored", "hints=a)}${SHELL(reboot", "who=me"} {
+	for _, query := range []string{"window=yesterday", "window=0", "policy=best", "source=stars", "outcomes=bored", "hints=a)}${SHELL(reboot", "who=me"} {
 		a := dial(t, addr, "responsible?"+query, "89161234567")
 		a.run()
 		if got := a.set(); got["MANAGER"] != "" || !strings.HasPrefix(got["RESPONSIBLE_REASON"], "the address is wrong") || len(a.commands) != 3 {

@@ -27,14 +27,14 @@ const (
 // Paused is the MANAGER_STATE of an operator who is paused here.
 const Paused = "PAUSED"
 
-// lookUpTime bounds a look-up: a caller is waiting.
+// lookUpTime bounds a look-up, beside what the CRM may take: a caller is waiting.
 const lookUpTime = time.Second
 
 // maxReason is how much of a reason a variable gets.
 const maxReason = 400
 
-// LookUp finds the operator who is responsible for a client: store.Store, or
-// who asks more than the store.
+// LookUp finds the operator who is responsible for a client:
+// responsible.Finder.
 type LookUp interface {
 	Responsible(ctx context.Context, account, number string, rule call.ResponsibleRule) (call.Responsible, error)
 }
@@ -51,8 +51,8 @@ type Operators interface {
 //	AGI(agi://host/responsible?window=30d&policy=first,${NUMBER})
 //
 // The number is the first argument, by default the caller's. The query takes
-// window, policy and outcomes as a route's step does (directory.Responsible), and
-// hints, the context of the phones' hints (default ext-local, as FreePBX has
+// window, policy, outcomes and source as a route's step does
+// (directory.Responsible), and hints, the context of the phones' hints (default ext-local, as FreePBX has
 // it).
 type Responsible struct {
 	LookUp    LookUp
@@ -75,7 +75,7 @@ func (r *Responsible) Serve(ctx context.Context, s *Session) error {
 		// A dialplan that is wrong must not lose calls: nobody is responsible.
 		return errors.Join(err, r.tell(s, "", "", "the address is wrong: "+err.Error()))
 	}
-	asking, cancel := context.WithTimeout(ctx, lookUpTime)
+	asking, cancel := context.WithTimeout(ctx, lookUpTime+rule.CRM)
 	defer cancel()
 	found, err := r.LookUp.Responsible(asking, r.Account, number, rule)
 	if err != nil {
@@ -146,12 +146,20 @@ func options(query url.Values) (rule call.ResponsibleRule, hints string, err err
 			if !allKnown(rule.Outcomes) {
 				bad.Add(name, fmt.Sprintf("want some of %v, each once", call.ContactOutcomes()))
 			}
+		case "source":
+			switch call.ResponsibleSource(value) {
+			case call.SourceCalls:
+			case call.SourceCRM:
+				rule.CRM = call.DefaultCRMTime
+			default:
+				bad.Add(name, "want calls or crm")
+			}
 		case "hints":
 			if hints = value; !isContext(value) {
 				bad.Add(name, "want the name of a context")
 			}
 		default:
-			bad.Add(name, "want window, policy, outcomes or hints")
+			bad.Add(name, "want window, policy, outcomes, source or hints")
 		}
 	}
 	return rule, hints, bad.Err()

@@ -148,6 +148,8 @@ type Config struct {
 	Backends Backends
 	// Bitrix24 connects accounts with their portals.
 	Bitrix24 Bitrix24
+	// FreePBX is the one beside this server; nil: there is none.
+	FreePBX FreePBX
 	// Ready is nil while the server can take calls, otherwise why it cannot.
 	Ready func() error
 	// Metrics serves /metrics; MetricsAuth: with a key only.
@@ -193,6 +195,7 @@ func New(c Config) *API {
 	a.deliveries()
 	a.webhooks()
 	a.bitrix24()
+	a.freepbx()
 	a.health()
 	a.docs()
 	return a

@@ -14,6 +14,7 @@ import (
 	"github.com/perezvon/perezvon/internal/bitrix24"
 	"github.com/perezvon/perezvon/internal/dispatch"
 	"github.com/perezvon/perezvon/internal/dryrun"
+	"github.com/perezvon/perezvon/internal/freepbx"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/invalid"
 	"github.com/perezvon/perezvon/internal/notice"
@@ -35,6 +36,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 	var status huma.StatusError
 	var referenced *store.ReferencedError
 	var unsupported *notice.UnsupportedError
+	var foreign *freepbx.DatabaseError
 	switch {
 	case errors.As(err, &status):
 		return err
@@ -46,6 +48,9 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return huma.Error409Conflict(referenced.Error() + ": take it out there first")
 	case errors.As(err, &unsupported):
 		return huma.Error415UnsupportedMediaType(unsupported.Error())
+	case errors.As(err, &foreign):
+		a.c.Logger.WarnContext(ctx, "FreePBX cannot be asked", "err", err)
+		return retryLater(huma.Error503ServiceUnavailable(foreign.Error()), storeRetry)
 	case errors.Is(err, bitrix24.ErrNotConnected):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, store.ErrNotFound):

@@ -65,6 +65,8 @@ type Options struct {
 	Transfers dispatch.Transfers
 	// OutboundAllow are the private networks that webhooks may reach.
 	OutboundAllow []netip.Prefix
+	// FreePBX is the one beside the server; nil: there is none.
+	FreePBX httpapi.FreePBX
 	// Register hangs more on the API's mux: the console.
 	Register func(*Server)
 }
@@ -103,7 +105,7 @@ func New(t *testing.T, o Options) *Server {
 	crm := s.bitrix24()
 	s.API = httpapi.New(httpapi.Config{
 		Store: s.Store, Responsible: &responsible.Finder{Calls: s.Store, CRM: crm}, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
-		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: crm, Ready: s.ready,
+		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: crm, FreePBX: o.FreePBX, Ready: s.ready,
 		Metrics: m.Handler(), MetricsAuth: o.MetricsAuth, Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if o.Register != nil {
