@@ -164,6 +164,23 @@ func weather(r *rand.Rand, began time.Time) func(int, string) *bitrixtest.Troubl
 	}
 }
 
+// within is the same for the commands of batches.
+func within(r *rand.Rand, began time.Time) func(string) *bitrixtest.Trouble {
+	return func(string) *bitrixtest.Trouble {
+		share := 0.02
+		switch m := time.Since(began).Minutes(); {
+		case m > 360:
+			return nil
+		case m > 190 && m < 230:
+			share = 0.3
+		}
+		if r.Float64() >= share {
+			return nil
+		}
+		return &[]bitrixtest.Trouble{bitrixtest.QueryLimit, bitrixtest.OperationLimit, bitrixtest.ServerError}[r.IntN(3)]
+	}
+}
+
 // A day of 500 calls with transfers while the portal is down for hours, answers
 // 503, 500 and 401, acts without an answer, and the server is killed at random:
 // at the end each call is there once, with the right responsible, duration,
@@ -176,6 +193,7 @@ func TestADayOfCallsIsToldOnceWhateverGoesWrong(t *testing.T) {
 		o.connect(application)
 		began := time.Now()
 		o.portal.Trouble = weather(rand.New(rand.NewPCG(11, 21)), began) //nolint:gosec // as above
+		o.portal.Refuses = within(rand.New(rand.NewPCG(21, 11)), began)  //nolint:gosec // as above
 
 		var mu sync.Mutex
 		var now *process

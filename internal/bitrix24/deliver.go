@@ -126,8 +126,10 @@ func (s Step) methods(p progress) (methods []string, cost int) {
 	if s.Do != DoRegister && p.CallID == "" {
 		methods, cost = append(methods, methodRegister), cost+1
 	}
-	if s.Do == DoFinish && s.Comment != "" || s.Do == DoRecord {
-		cost++
+	if s.Do == DoRecord {
+		if cost++; p.uploads() {
+			methods, cost = nil, 1
+		}
 	}
 	if p.Finishing && !p.Finished || p.Transcribing {
 		cost++

@@ -64,11 +64,14 @@ func TestThePortalIsToldAsTheCallGoes(t *testing.T) {
 		}
 		told := slices.DeleteFunc(o.portal.Requests(), func(m string) bool { return m == "user.get" || m == "profile" || m == "scope" })
 		want := []string{
-			"telephony.externalCall.register", "telephony.externalCall.hide", "telephony.externalCall.show", "telephony.externalCall.hide", "telephony.externalCall.finish", "crm.activity.update",
+			"telephony.externalCall.register", "telephony.externalCall.hide", "telephony.externalCall.show", "telephony.externalCall.hide", "batch",
 			"telephony.externalCall.attachRecord", "upload",
 		}
 		if d := cmp.Diff(want, told); d != "" {
 			t.Errorf("-want +got:\n%s", d)
+		}
+		if d := cmp.Diff([]string{"telephony.externalCall.finish", "crm.activity.update"}, o.portal.Commands()); d != "" {
+			t.Errorf("the batch: -want +got:\n%s", d)
 		}
 	})
 }
@@ -82,7 +85,7 @@ func TestNoTroubleWithAnyRequestLosesOrDoublesACall(t *testing.T) {
 	}
 	for name, trouble := range troubles {
 		for _, method := range []string{
-			"telephony.externalCall.register", "telephony.externalCall.finish", "crm.activity.update",
+			"telephony.externalCall.register", "batch",
 			"telephony.externalCall.attachRecord", "upload", "user.get",
 		} {
 			t.Run(name+" at "+method, func(t *testing.T) {
@@ -101,7 +104,7 @@ func TestNoTroubleWithAnyRequestLosesOrDoublesACall(t *testing.T) {
 					// Where it cannot be known whether a call was finished, it is
 					// looked for first.
 					want := 3
-					if trouble.Acts && method == "telephony.externalCall.finish" {
+					if trouble.Acts && method == "batch" {
 						want = 1
 					}
 					if seen < want || want == 1 && seen > 1 {
@@ -120,7 +123,7 @@ func TestAKillBetweenARequestAndItsAnswerDoublesNothing(t *testing.T) {
 		kill := func() {}
 		killed := make(map[string]bool) // the methods: each is killed once
 		o.portal.Trouble = func(_ int, m string) *bitrixtest.Trouble {
-			if (strings.HasPrefix(m, "telephony.") || m == "upload") && !killed[m] {
+			if (strings.HasPrefix(m, "telephony.") || m == "upload" || m == "batch") && !killed[m] {
 				killed[m] = true
 				kill()
 			}

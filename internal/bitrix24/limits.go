@@ -227,6 +227,13 @@ func (l *limits) block(method string) time.Time {
 	return until
 }
 
+// blocks tells that a method has used up its time.
+func (l *limits) blocks(method string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.blocked[method].After(time.Now())
+}
+
 // trouble is why nothing is sent now; empty: nothing is wrong.
 func (l *limits) trouble() string {
 	l.mu.Lock()

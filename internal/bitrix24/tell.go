@@ -17,6 +17,7 @@ const (
 	methodRegister   = "telephony.externalCall.register"
 	methodFinish     = "telephony.externalCall.finish"
 	methodRecord     = "telephony.externalCall.attachRecord"
+	methodComment    = "crm.activity.update"
 	methodTranscript = "telephony.call.attachTranscription"
 )
 
@@ -29,12 +30,27 @@ type progress struct {
 	User        int64     `json:"user,omitempty"`
 	Registering time.Time `json:"registering,omitzero"` // since when
 	// CallID is the portal's name of the call; empty: not registered.
-	CallID       string `json:"call_id,omitempty"`
-	Finishing    bool   `json:"finishing,omitempty"`
-	Finished     bool   `json:"finished,omitempty"`
-	Activity     int64  `json:"activity,omitempty"` // of the CRM, that stands for the call
-	Transcribing bool   `json:"transcribing,omitempty"`
+	CallID    string `json:"call_id,omitempty"`
+	Finishing bool   `json:"finishing,omitempty"`
+	Finished  bool   `json:"finished,omitempty"`
+	Activity  int64  `json:"activity,omitempty"` // of the CRM, that stands for the call
+	// Upload is where the recording goes, asked for ahead; nil: to be asked.
+	Upload       *upload `json:"upload,omitempty"`
+	Transcribing bool    `json:"transcribing,omitempty"`
 }
+
+// upload is where the portal takes a call's recording.
+type upload struct {
+	URL   string    `json:"uploadUrl"`
+	Field string    `json:"fieldName"`
+	At    time.Time `json:"at"` // when the portal said so
+}
+
+// fresh is how long an address for an upload is used. Nothing is documented; who
+// is refused asks for another.
+const fresh = 5 * time.Minute
+
+func (p progress) uploads() bool { return p.Upload != nil && time.Since(p.Upload.At) < fresh }
 
 // teller sends one step.
 type teller struct {
@@ -43,6 +59,8 @@ type teller struct {
 	delivery store.Delivery
 	step     Step
 	progress progress
+	// commented: the list of stages is there, or is not taken.
+	commented bool
 }
 
 func (s *Service) teller(ctx context.Context, p *portal, d store.Delivery) (*teller, error) {
@@ -242,20 +260,93 @@ func (t *teller) finishOnce(ctx context.Context) error {
 		"CALL_ID": t.progress.CallID, "USER_ID": cmp.Or(user, t.progress.User, t.step.Call.User, k.user()), "DURATION": t.step.DurationS,
 		"STATUS_CODE": t.step.Status, "FAILED_REASON": t.step.Reason,
 	}
-	var finished struct {
-		Activity number `json:"CRM_ACTIVITY_ID"`
+	if done, err := t.finishInBatch(ctx, params); done || err != nil {
+		return err
 	}
-	err = t.portal.call(ctx, methodFinish, params, &finished)
+	var f finished
+	err = t.portal.call(ctx, methodFinish, params, &f)
 	if is(err, textNoUser) && params["USER_ID"] != k.user() {
 		params["USER_ID"] = k.user()
 		t.portal.limits.count()
-		err = t.portal.call(ctx, methodFinish, params, &finished)
+		err = t.portal.call(ctx, methodFinish, params, &f)
 	}
 	if err != nil {
 		return err
 	}
-	t.progress.Finished, t.progress.Activity = true, int64(finished.Activity)
+	t.progress.Finished, t.progress.Activity = true, int64(f.Activity)
 	return t.save(ctx)
+}
+
+// finished is what finish answers.
+type finished struct {
+	Activity number `json:"CRM_ACTIVITY_ID"`
+}
+
+// finishInBatch finishes the call and, by the same request, writes the comment
+// and asks where the recording goes, if that is ready. done: it is finished. What
+// the portal has not carried out of the rest is left to the ways that it has
+// alone, and so is finish if nothing was.
+//
+// It is sent under the same conditions as finish alone: on the disk are the
+// CALL_ID, for which register is not part of it, and that finish is under way
+// (docs/decisions/0017-bitrix24-batch.md).
+func (t *teller) finishInBatch(ctx context.Context, params map[string]any) (done bool, err error) {
+	b, err := t.ending(ctx, params)
+	if err != nil || len(b) == 1 || t.portal.limits.blocks(methodBatch) {
+		return false, err
+	}
+	if err := b.ask(ctx, t.portal); err != nil {
+		if unbatched(err) {
+			err = nil
+			t.portal.limits.count()
+		}
+		return false, err
+	}
+	for _, c := range b {
+		if c.refusedFor(codeQueryLimit) || c.refusedFor(codeOperationLimit) && c.method != methodRecord {
+			err = c.failed // to ask again at once would be in vain
+		}
+		switch c.method {
+		case methodFinish:
+			var f finished
+			if !c.into(&f) {
+				t.portal.limits.count()
+				return false, err
+			}
+			t.progress.Finished, t.progress.Activity = true, int64(f.Activity)
+		case methodRecord:
+			if u := (upload{At: time.Now()}); c.into(&u) && u.URL != "" {
+				t.progress.Upload = &u
+			}
+			if c.refusedFor(codeOperationLimit) {
+				t.portal.limits.block(methodRecord)
+			}
+		case methodComment:
+			if t.commented = c.result != nil; c.failed != nil && denied(c.failed) {
+				t.uncommented(ctx, c.failed)
+			}
+		}
+	}
+	return true, errors.Join(t.save(ctx), err)
+}
+
+// ending is finish and what can be done with it.
+func (t *teller) ending(ctx context.Context, params map[string]any) (batch, error) {
+	b := batch{{name: "finish", method: methodFinish, params: params}}
+	c, err := t.service.config.Store.Call(ctx, t.delivery.Account, t.delivery.CallID)
+	if err != nil {
+		return nil, err
+	}
+	limits := t.portal.limits
+	if c.Recording == call.RecordingReady && !limits.blocks(methodRecord) {
+		b = append(b, command{name: "record", method: methodRecord, params: t.attachment()})
+	}
+	if t.step.Comment != "" && !limits.blocks(methodComment) {
+		// The last, because without an activity it fails, and there is one only
+		// if the client is in the CRM.
+		b = append(b, command{name: "comment", method: methodComment, params: t.description(resultOf{"finish", "CRM_ACTIVITY_ID"})})
+	}
+	return b, nil
 }
 
 // look finds the call among those that are finished there.
@@ -284,36 +375,68 @@ func (t *teller) look(ctx context.Context, field, value string) error {
 // comment writes the stages into the CRM's activity. The client may be unknown
 // there and the right crm may be missing; the call is told all the same.
 func (t *teller) comment(ctx context.Context) error {
-	if t.step.Comment == "" || t.progress.Activity == 0 {
+	if t.commented || t.step.Comment == "" || t.progress.Activity == 0 {
 		return nil
 	}
-	err := t.portal.call(ctx, "crm.activity.update", map[string]any{
-		"id": t.progress.Activity, "fields": map[string]any{"DESCRIPTION": t.step.Comment, "DESCRIPTION_TYPE": 1},
-	}, nil)
+	t.portal.limits.count()
+	err := t.portal.call(ctx, methodComment, t.description(t.progress.Activity), nil)
 	var e *Error
 	if denied(err) || errors.As(err, &e) && e.fate() == fateRefused {
-		t.service.config.Logger.WarnContext(ctx, "Bitrix24 does not take the list of stages", "call", t.delivery.CallID, "error", err.Error())
+		t.uncommented(ctx, err)
 		return nil
 	}
 	return err
 }
 
+// description is the stages as the description of an activity.
+func (t *teller) description(activity any) map[string]any {
+	return map[string]any{"id": activity, "fields": map[string]any{"DESCRIPTION": t.step.Comment, "DESCRIPTION_TYPE": 1}}
+}
+
+// uncommented gives the comment up.
+func (t *teller) uncommented(ctx context.Context, why error) {
+	t.commented = true
+	t.service.config.Logger.WarnContext(ctx, "Bitrix24 does not take the list of stages", "call", t.delivery.CallID, "error", why.Error())
+}
+
 // record attaches the recording, in place of one that is attached already.
 func (t *teller) record(ctx context.Context) error {
-	var want struct {
-		URL   string `json:"uploadUrl"`
-		Field string `json:"fieldName"`
+	send := func(to upload) error {
+		return t.portal.upload(ctx, to.URL, cmp.Or(to.Field, "file"), t.service.config.Recording(t.delivery.CallID), t.filename())
 	}
-	filename := t.delivery.CallID + ".wav"
-	err := t.portal.call(ctx, methodRecord, map[string]any{"CALL_ID": t.progress.CallID, "FILENAME": filename}, &want)
-	if err != nil {
+	if t.progress.uploads() {
+		err := send(*t.progress.Upload)
+		var e *Error
+		if !errors.As(err, &e) {
+			return err
+		}
+		// It may have been too long ago.
+		t.progress.Upload = nil
+		if err := t.save(ctx); err != nil {
+			return err
+		}
+		if e.fate() != fateRefused {
+			return err
+		}
+		t.portal.limits.count()
+		t.portal.limits.count()
+	}
+	var to upload
+	if err := t.portal.call(ctx, methodRecord, t.attachment(), &to); err != nil {
 		return err
 	}
-	if want.URL == "" {
+	if to.URL == "" {
 		return &Error{Method: methodRecord, Status: 502, Description: "the answer has no uploadUrl"}
 	}
-	return t.portal.upload(ctx, want.URL, cmp.Or(want.Field, "file"), t.service.config.Recording(t.delivery.CallID), filename)
+	return send(to)
 }
+
+// attachment are the parameters of attachRecord.
+func (t *teller) attachment() map[string]any {
+	return map[string]any{"CALL_ID": t.progress.CallID, "FILENAME": t.filename()}
+}
+
+func (t *teller) filename() string { return t.delivery.CallID + ".wav" }
 
 // transcript attaches what was said, unless it is there.
 func (t *teller) transcript(ctx context.Context) error {

@@ -58,8 +58,9 @@ func (p params) ids(name string) (list []int64) {
 	return []int64{p.number(name)}
 }
 
-// carryOut lets a method act and gives its answer.
-func (p *Portal) carryOut(method string, r *http.Request, body []byte) (int, any) {
+// carryOut lets a method act and gives its answer. Of a batch, upto commands are
+// carried out; 0: all.
+func (p *Portal) carryOut(method string, r *http.Request, body []byte, upto int) (int, any) {
 	began := time.Now()
 	if method == "upload" {
 		if refused := p.upload(r, body); refused != nil {
@@ -80,19 +81,34 @@ func (p *Portal) carryOut(method string, r *http.Request, body []byte) (int, any
 			return 401, failure("expired_token", "The access token provided has expired")
 		}
 	}
-	if p.operated(method) > operatingMost {
-		return 429, failure("OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit")
+	if method == "batch" {
+		return http.StatusOK, map[string]any{"result": p.batch(body, in, app, upto), "time": took(began)}
 	}
-	result, refused := p.method(method, in, app)
-	p.operating[method] = append(p.operating[method], spent{began, p.Seconds})
+	result, times, refused := p.one(method, in, app)
 	if refused != nil {
 		return refused.status, failure(refused.code, refused.description)
 	}
-	return http.StatusOK, map[string]any{"result": result, "time": map[string]any{
+	return http.StatusOK, map[string]any{"result": result, "time": times}
+}
+
+// one carries out one method, as a request or of a batch.
+func (p *Portal) one(method string, in params, app bool) (result any, times map[string]any, refused *refusal) {
+	began := time.Now()
+	if p.operated(method) > operatingMost {
+		return nil, nil, &refusal{429, "OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit"}
+	}
+	result, refused = p.method(method, in, app)
+	p.operating[method] = append(p.operating[method], spent{began, p.Seconds})
+	times = took(began)
+	times["operating_reset_at"], times["operating"] = p.operating[method][0].at.Add(10*time.Minute).Unix(), p.operated(method)
+	return result, times, refused
+}
+
+func took(began time.Time) map[string]any {
+	return map[string]any{
 		"start": float64(began.UnixNano()) / 1e9, "finish": float64(time.Now().UnixNano()) / 1e9, "duration": 0.1, "processing": 0,
 		"date_start": began.Format(time.RFC3339), "date_finish": time.Now().Format(time.RFC3339),
-		"operating_reset_at": p.operating[method][0].at.Add(10 * time.Minute).Unix(), "operating": p.operated(method),
-	}}
+	}
 }
 
 // operated is how many seconds of the last ten minutes the method has taken.
@@ -288,10 +304,14 @@ func (p *Portal) finish(in params) (any, *refusal) {
 	if c.DurationS > 0 {
 		status = 1
 	}
+	var activity any = c.Activity
+	if p.NoActivities {
+		c.Activity, activity = 0, nil
+	}
 	return map[string]any{
 		"CALL_ID": c.ID, "EXTERNAL_CALL_ID": c.External, "PORTAL_USER_ID": user, "PHONE_NUMBER": c.Client, "PORTAL_NUMBER": c.Line, "INCOMING": fmt.Sprint(c.Type),
 		"CALL_DURATION": c.DurationS, "CALL_START_DATE": map[string]any{}, "CALL_STATUS": status, "CALL_FAILED_CODE": c.Status, "CALL_FAILED_REASON": c.Reason,
-		"CRM_ACTIVITY_ID": c.Activity, "COMMENT": nil, "CRM_ENTITY_TYPE": "CONTACT", "CRM_ENTITY_ID": 797, "ID": c.Activity,
+		"CRM_ACTIVITY_ID": activity, "COMMENT": nil, "CRM_ENTITY_TYPE": "CONTACT", "CRM_ENTITY_ID": 797, "ID": p.serial,
 	}, nil
 }
 

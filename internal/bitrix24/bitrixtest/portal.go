@@ -81,6 +81,8 @@ type Trouble struct {
 	// Acts tells that the request is carried out nevertheless; with Status 200
 	// it is answered, too.
 	Acts bool
+	// Commands is how many of a batch's commands are carried out; 0: all.
+	Commands int
 	// Takes is how long the answer, or its absence, takes.
 	Takes time.Duration
 }
@@ -103,9 +105,15 @@ type Portal struct {
 	// Trouble may let a request go wrong; n counts all requests from 1. nil:
 	// nothing goes wrong. It is called with the portal locked.
 	Trouble func(n int, method string) *Trouble
+	// Refuses is the same for the commands of a batch: that command is answered
+	// with the code and the description, and not carried out.
+	Refuses func(method string) *Trouble
 	// AppOnly lets telephony be used by applications alone, as the documentation
 	// has it; many portals take webhooks as well.
 	AppOnly bool
+	// NoActivities leaves calls without an activity in the CRM, as of clients whom
+	// that does not know.
+	NoActivities bool
 	// NoLimits lifts the limits on requests, as in a box.
 	NoLimits bool
 	// Seconds is how much of the limit on operating time a request takes.
@@ -122,6 +130,7 @@ type Portal struct {
 	lines     []string
 	handlers  map[string]string // event → address
 	requests  []string          // the methods, in order
+	commands  []string          // of batches, the same
 	refused   int               // requests beyond the limit
 	level     float64           // of the bucket
 	levelAt   time.Time
@@ -188,6 +197,13 @@ func (p *Portal) Requests() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.requests...)
+}
+
+// Commands are the methods that were carried out as part of a batch, in order.
+func (p *Portal) Commands() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.commands...)
 }
 
 // Refused is how many requests came beyond the limit on their number, Renewals
@@ -327,9 +343,12 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if trouble == nil && p.Trouble != nil {
 		trouble = p.Trouble(len(p.requests), method)
 	}
-	status, answer := http.StatusOK, any(nil)
+	status, answer, upto := http.StatusOK, any(nil), 0
+	if trouble != nil {
+		upto = trouble.Commands
+	}
 	if trouble == nil || trouble.Acts {
-		status, answer = p.carryOut(method, r, body)
+		status, answer = p.carryOut(method, r, body, upto)
 	}
 	p.mu.Unlock()
 	if trouble != nil {
