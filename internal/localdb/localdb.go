@@ -134,12 +134,15 @@ func MariaDB(ctx context.Context, settings ...string) (s *Server, err error) {
 	if os.Geteuid() == 0 {
 		as = []string{"--user=root"} // it asks to be told
 	}
-	err = command(ctx, dir, append([]string{install, "--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}, as...)...)
+	// Its temporary files are its own: another server that starts would sweep
+	// them away.
+	temporary := "--tmpdir=" + dir
+	err = command(ctx, dir, append([]string{install, "--no-defaults", temporary, "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}, as...)...)
 	if err != nil {
 		return nil, err
 	}
 	args := append([]string{
-		"--no-defaults", "--datadir=" + data, "--socket=" + socket, "--pid-file=" + filepath.Join(dir, "pid"), "--skip-networking",
+		"--no-defaults", temporary, "--datadir=" + data, "--socket=" + socket, "--pid-file=" + filepath.Join(dir, "pid"), "--skip-networking",
 		"--skip-log-bin", "--local-infile=1", "--innodb-flush-log-at-trx-commit=0",
 	}, as...)
 	for _, setting := range settings {
