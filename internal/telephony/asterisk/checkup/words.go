@@ -210,7 +210,7 @@ var words = map[string]word{
 		ru:   "источник времени: {1}, он пропускает такты, к которым опоздал: на занятой машине записи иногда теряют по полсекунды",
 		ruDo: "modules.conf: noload = {1}.so, load = res_timing_pthread.so; затем перезапустите Asterisk.",
 	},
-	"app.served": {en: "a server is connected as {1}", ru: "сервер подключён как {1}"},
+	"app.served": {en: "a server is connected as {1}, or has left calls there", ru: "сервер подключён как {1} или оставил там звонки"},
 	"app.away":   {en: "no server is connected as {1} at the moment", ru: "сейчас ни один сервер не подключён как {1}"},
 	"events.ok":  {en: "events come", ru: "события приходят"},
 	"events.closed": {
