@@ -269,7 +269,7 @@ func (c *serveCmd) api(ctx context.Context, db *store.Store, who *responsible.Fi
 		Metrics: watch.Handler(), MetricsAuth: c.MetricsAuth,
 		Version: versionName(), Logger: log,
 	})
-	console.Register(api.Mux(), console.Config{Store: db, Door: door, Logger: log})
+	console.Register(api.Mux(), console.Config{Store: db, Queues: queues, Phones: phones, CRM: crm, Door: door, Logger: log})
 	return api, nil
 }
 

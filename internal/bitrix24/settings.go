@@ -19,7 +19,7 @@ import (
 // Settings are how an account is connected with its portal: by the address of an
 // incoming webhook, or as an application.
 type Settings struct {
-	WebhookURL string `json:"webhook_url,omitempty" maxLength:"512" doc:"Of an incoming webhook with the rights telephony, user and crm. Never shown again" example:"https://example.bitrix24.ru/rest/1/xxxxxxxxxxxxxxxx/"`
+	WebhookURL string `json:"webhook_url,omitempty" maxLength:"512" doc:"Of an incoming webhook with the rights telephony, user and crm. Never shown again; left out, with all of an application, it stays as it is" example:"https://example.bitrix24.ru/rest/1/xxxxxxxxxxxxxxxx/"`
 
 	Portal       string `json:"portal,omitempty" maxLength:"256" doc:"Of an application: the portal's address" example:"https://example.bitrix24.ru"`
 	ClientID     string `json:"client_id,omitempty" maxLength:"128" doc:"Of an application: its code, local.… or app.…"`
@@ -109,16 +109,28 @@ type View struct {
 	EventsURL      string     `json:"events_url" doc:"Where the portal's events go: the handler of the application and of outgoing webhooks"`
 	HasEventsToken bool       `json:"has_application_token" doc:"Events can be verified; without, none is taken"`
 	DefaultUserID  int64      `json:"default_user_id"`
+	OwnerID        int64      `json:"owner_id" doc:"Who made the webhook or installed the application; 0: not known yet"`
 	CRMCreate      bool       `json:"crm_create"`
 	ShowCards      bool       `json:"show_cards"`
 	Line           string     `json:"line,omitempty"`
 	CallbackWidget string     `json:"callback_widget,omitempty"`
+	OAuthServer    string     `json:"oauth_server,omitempty"`
+	Outbox         Outbox     `json:"outbox" doc:"What the portal was not told yet; deliveries of kind bitrix24"`
+}
+
+// Outbox is what the portal was not told yet.
+type Outbox struct {
+	Waiting     int        `json:"waiting" doc:"Waits for its turn, or to be tried again"`
+	OldestSince *time.Time `json:"oldest_since,omitempty" doc:"Since when the first of them waits"`
+	Dead        int        `json:"dead" doc:"Given up; may be tried again by hand"`
+	LastError   string     `json:"last_error,omitempty" doc:"Of the newest of these"`
 }
 
 func (s *Service) view(account string, k kept) View {
 	v := View{
 		Kind: "application", Portal: k.Portal, ClientID: k.ClientID, State: StateConnected, Notes: k.Notes, EventsURL: s.config.EventsURL,
-		HasEventsToken: k.ApplicationToken != "", DefaultUserID: k.user(), CRMCreate: k.creates(), ShowCards: k.shows(), Line: k.Line, CallbackWidget: k.CallbackWidget,
+		HasEventsToken: k.ApplicationToken != "", DefaultUserID: k.user(), OwnerID: k.Owner, CRMCreate: k.creates(), ShowCards: k.shows(), Line: k.Line, CallbackWidget: k.CallbackWidget,
+		OAuthServer: k.OAuthServer,
 	}
 	if k.byWebhook() {
 		v.Kind, v.Portal = "webhook", strings.TrimSuffix(k.shown(""), "/rest/")
@@ -219,7 +231,13 @@ func (s *Service) Connection(ctx context.Context, account string) (View, error) 
 	if err != nil {
 		return View{}, err
 	}
-	return s.view(account, k), nil
+	v := s.view(account, k)
+	out, err := s.config.Store.Outbox(ctx, account, Kind)
+	v.Outbox = Outbox{Waiting: out.Waiting, Dead: out.Dead, LastError: out.LastError}
+	if !out.Oldest.IsZero() {
+		v.Outbox.OldestSince = &out.Oldest
+	}
+	return v, err
 }
 
 // Connect keeps the settings once the portal has answered by them. What is wrong
@@ -232,6 +250,9 @@ func (s *Service) Connect(ctx context.Context, account string, c Settings) (View
 	}
 	k := kept{Settings: c}
 	// Secrets that are not given stay, with whom they are shared.
+	if c.WebhookURL == "" && c.ClientID == "" && c.Portal == "" && c.RefreshToken == "" {
+		k.WebhookURL = before.WebhookURL
+	}
 	if c.ClientID != "" && c.ClientID == before.ClientID && strings.TrimRight(c.Portal, "/") == before.Portal {
 		if k.ClientSecret == "" {
 			k.ClientSecret = before.ClientSecret

@@ -45,12 +45,13 @@ func browse(t *testing.T) context.Context {
 	return ctx
 }
 
-// shows waits until an expression is true in the page.
+// shows waits until an expression is true in the page. What it looks for may not
+// be there yet.
 func shows(t *testing.T, ctx context.Context, expression string) {
 	t.Helper()
 	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if _, err := chromedp.Run(limited, chromedp.Poll[bool](expression)); err != nil {
+	if _, err := chromedp.Run(limited, chromedp.Poll[bool](`(() => { try { return `+expression+`; } catch { return false; } })()`)); err != nil {
 		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
 		t.Fatalf("never true: %s (%v); the page says:\n%s", expression, err, text)
 	}
@@ -69,6 +70,35 @@ func picture(t *testing.T, ctx context.Context, name string) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signInAt opens a page and signs in with the key.
+func signInAt(t *testing.T, ctx context.Context, s *httpapitest.Server, path, key string) {
+	t.Helper()
+	open(t, ctx, s.URL+"/login?lang=en&next="+path)
+	if err := chromedp.Do(ctx, chromedp.SendKeys("#key", key)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.RunResponse(ctx, chromedp.Submit("#key")); err != nil {
+		t.Fatal(err)
+	}
+	shows(t, ctx, `location.pathname === "`+path+`"`)
+}
+
+// click presses what the selector finds.
+func click(t *testing.T, ctx context.Context, selector string) {
+	t.Helper()
+	if err := chromedp.Do(ctx, chromedp.Click(selector)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// write puts a text in the place of what is in a field.
+func write(t *testing.T, ctx context.Context, selector, text string) {
+	t.Helper()
+	if err := chromedp.Do(ctx, chromedp.SetValue(selector, text)); err != nil {
 		t.Fatal(err)
 	}
 }

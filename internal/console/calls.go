@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/invalid"
 	"github.com/perezvon/perezvon/internal/store"
 )
@@ -36,12 +37,19 @@ type callData struct {
 	Parts    []part // the call's stages
 	Timeline []line
 	Said     []call.Segment
+	// MayTransfer tells that somebody talks and who looks may pass the client on.
+	MayTransfer bool
 	// Over tells that nothing more will change.
 	Over bool
 }
 
 func rowOf(c call.Call, now time.Time) callRow {
 	return callRow{Call: c, Tone: toneOf(c.Status), Duration: c.Duration(now), Talk: c.Talk(now)}
+}
+
+// talking tells that an operator is with the client now.
+func talking(c call.Call) bool {
+	return c.Status.IsZero() && len(c.Stages) > 0 && c.Stages[len(c.Stages)-1].To == nil
 }
 
 // toneOf is the colour of an outcome: good, bad (something to mend), or plain
@@ -72,8 +80,7 @@ func (c *Console) list(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	case err != nil:
-		c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
-		c.fail(w, r, http.StatusInternalServerError, "error.server")
+		c.broken(w, r, err)
 		return
 	}
 	data := listData{Next: next, First: cursor == ""}
@@ -113,12 +120,12 @@ func (c *Console) call(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, http.StatusNotFound, "error.notfound")
 		return
 	case err != nil:
-		c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
-		c.fail(w, r, http.StatusInternalServerError, "error.server")
+		c.broken(w, r, err)
 		return
 	}
 	data := callData{callRow: rowOf(one, time.Now()), Timeline: timeline(events, langOf(r)), Said: said, Lanes: draw(events, time.Now()), Parts: parts(one, events, time.Now(), langOf(r))}
 	data.Over = !one.Status.IsZero() && one.Recording != call.RecordingRendering && one.Recording != call.RecordingRunning && one.Transcript != call.TranscriptWaiting
+	data.MayTransfer = who.May(access.Calls, id) && talking(one)
 	if who.Call != "" {
 		q := r.URL.Query()
 		data.Query = template.URL(url.Values{"expires": q["expires"], "signature": q["signature"]}.Encode()) // #nosec G203 -- encoded here

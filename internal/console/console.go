@@ -1,8 +1,10 @@
 // Package console is the server's web page for people: the latest calls, and a
-// call with its picture, its timeline as it grows, and a player; webhooks and what
-// backends are told. In English and
-// Russian. It works from what the API gives anybody; the whole console comes
-// later.
+// call with its picture, its timeline as it grows, and a player; callbacks, queues and
+// operators as they are now; webhooks and what backends are told; the connection
+// with Bitrix24. In English and Russian.
+//
+// A page is made on the server of what the store and the services say. Its buttons
+// and forms ask the API (assets/deeds.js), so the rights and rules are the API's.
 package console
 
 import (
@@ -13,6 +15,8 @@ import (
 	"net/http"
 
 	"github.com/perezvon/perezvon/internal/call"
+	"github.com/perezvon/perezvon/internal/callback"
+	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/store"
 )
@@ -23,6 +27,9 @@ type Store interface {
 	Calls(ctx context.Context, account string, page store.Page, filter store.CallFilter) ([]call.Call, string, error)
 	Events(ctx context.Context, account, callID string, afterSeq int64) ([]call.Event, error)
 	Transcript(ctx context.Context, account, callID string) ([]call.Segment, error)
+	Callbacks(ctx context.Context, account string, page store.Page, filter store.CallbackFilter) ([]callback.Record, string, error)
+	Queues(ctx context.Context, account string) ([]directory.Queue, error)
+	Operators(ctx context.Context, account string) ([]directory.Operator, error)
 	Webhooks(ctx context.Context, account string) ([]store.Webhook, error)
 	Deliveries(ctx context.Context, account string, page store.Page, filter store.DeliveryFilter) ([]store.Delivery, string, error)
 }
@@ -30,6 +37,9 @@ type Store interface {
 // Config is what a console is made of; all fields are needed.
 type Config struct {
 	Store  Store
+	Queues Queues
+	Phones Phones
+	CRM    CRM
 	Door   *access.Door
 	Logger *slog.Logger
 }
@@ -59,7 +69,11 @@ func Register(mux *http.ServeMux, c Config) {
 	}
 	page("GET /{$}", con.list)
 	page("GET /calls/{id}", con.call)
+	page("GET "+callbacksPath, con.callbacks)
+	page("GET "+queuesPath, con.queues)
+	page("GET "+operatorsPath, con.operators)
 	page("GET "+deliveriesPath, con.deliveries)
+	page("GET "+bitrix24Path, con.bitrix24)
 	page("GET /login", con.loginForm)
 	page("POST /login", con.login)
 	page("POST /logout", con.logout)

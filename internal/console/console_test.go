@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,9 +20,14 @@ import (
 
 func serve(t *testing.T) *httpapitest.Server {
 	t.Helper()
-	return httpapitest.New(t, httpapitest.Options{Register: func(s *httpapitest.Server) {
-		console.Register(s.API.Mux(), console.Config{Store: s.Store, Door: s.Door, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	}})
+	return httpapitest.New(t, httpapitest.Options{Register: register(t)})
+}
+
+// register hangs the console's pages on a server.
+func register(t *testing.T) func(*httpapitest.Server) {
+	return func(s *httpapitest.Server) {
+		console.Register(s.API.Mux(), console.Config{Store: s.Store, Queues: s.Queues, Phones: s.Phones, CRM: s.CRM, Door: s.Door, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	}
 }
 
 // html asks for a page as a browser does, without a key.
@@ -218,7 +224,11 @@ func TestEveryTextIsTranslated(t *testing.T) {
 		}
 	}
 	used := regexp.MustCompile(`\{\{t "([^"]+)"\}\}|\bt "([^"]+)"|text\("([a-z.]+[a-z])"`)
-	for _, name := range []string{"pages/frame.html", "pages/list.html", "pages/call.html", "pages/login.html", "pages/error.html", "pages/deliveries.html", "timeline.go", "stages.go", "login.go", "calls.go", "pages.go"} {
+	names, err := filepath.Glob("pages/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(names, "timeline.go", "stages.go", "login.go", "calls.go", "pages.go") {
 		source, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/perezvon/perezvon/internal/bitrix24"
+	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/invalid"
 	"github.com/perezvon/perezvon/internal/store"
@@ -19,8 +21,13 @@ const deliveriesPath = "/deliveries"
 
 type deliveriesData struct {
 	// Webhooks are shown to administrators. Admin tells that somebody is one.
-	Admin      bool
-	Webhooks   []webhookRow
+	Admin    bool
+	Webhooks []webhookRow
+	// Directions are those of calls that a webhook may be narrowed to.
+	Directions []call.Direction
+	// Only names whose deliveries alone are shown; empty: everybody's. All is the
+	// address of everybody's.
+	Only, All  string
 	Views      []view
 	Deliveries []deliveryRow
 	First      bool
@@ -72,8 +79,7 @@ func (c *Console) deliveries(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, deliveriesPath, http.StatusSeeOther)
 		return
 	case err != nil:
-		c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
-		c.fail(w, r, http.StatusInternalServerError, "error.server")
+		c.broken(w, r, err)
 		return
 	}
 	c.show(w, r, http.StatusOK, "deliveries", data)
@@ -81,13 +87,16 @@ func (c *Console) deliveries(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) deliveriesOf(r *http.Request, who access.Identity) (deliveriesData, error) {
 	q := r.URL.Query()
-	state, hook, cursor := q.Get("state"), q.Get("webhook"), q.Get("cursor")
+	state, hook, kind, cursor := q.Get("state"), q.Get("webhook"), "", q.Get("cursor")
+	if q.Get("kind") == bitrix24.Kind {
+		hook, kind = "", bitrix24.Kind
+	}
 	if !slices.Contains([]string{store.DeliveryWaiting, store.DeliveryDone, store.DeliveryDead}, state) {
 		state = ""
 	}
-	data := deliveriesData{Admin: who.May(access.Admin, ""), First: cursor == "", Newest: deliveriesAt(state, hook, "")}
+	data := deliveriesData{Admin: who.May(access.Admin, ""), First: cursor == "", All: deliveriesPath, Directions: []call.Direction{call.Inbound, call.Outbound, call.Callback, call.Internal}, Newest: deliveriesAt(state, hook, kind, "")}
 	for _, s := range []string{"", store.DeliveryWaiting, store.DeliveryDead, store.DeliveryDone} {
-		data.Views = append(data.Views, view{"view." + s, deliveriesAt(s, hook, ""), s == state})
+		data.Views = append(data.Views, view{"view." + s, deliveriesAt(s, hook, kind, ""), s == state})
 	}
 	hooks, err := c.c.Store.Webhooks(r.Context(), who.Account)
 	if err != nil {
@@ -100,16 +109,19 @@ func (c *Console) deliveriesOf(r *http.Request, who access.Identity) (deliveries
 			data.Webhooks = append(data.Webhooks, rowOfWebhook(h, hook))
 		}
 	}
-	filter := store.DeliveryFilter{State: state}
+	filter := store.DeliveryFilter{State: state, Kind: kind}
 	if hook != "" {
 		filter.Kind = store.WebhookKinds + hook
+	}
+	if data.Only = names[hook]; kind != "" {
+		data.Only = "Bitrix24"
 	}
 	list, next, err := c.c.Store.Deliveries(r.Context(), who.Account, store.Page{Limit: perPage, Cursor: cursor}, filter)
 	if err != nil {
 		return data, err
 	}
 	if next != "" {
-		data.Older = deliveriesAt(state, hook, next)
+		data.Older = deliveriesAt(state, hook, kind, next)
 	}
 	may := who.May(access.Calls, "")
 	for _, d := range list {
@@ -118,11 +130,11 @@ func (c *Console) deliveriesOf(r *http.Request, who access.Identity) (deliveries
 	return data, nil
 }
 
-// deliveriesAt is the address of the page with a state, a webhook and a cursor,
-// each of which may be empty.
-func deliveriesAt(state, hook, cursor string) string {
+// deliveriesAt is the address of the page with a state, a webhook, a kind and a
+// cursor, each of which may be empty.
+func deliveriesAt(state, hook, kind, cursor string) string {
 	q := make(url.Values)
-	for name, value := range map[string]string{"state": state, "webhook": hook, "cursor": cursor} {
+	for name, value := range map[string]string{"state": state, "webhook": hook, "kind": kind, "cursor": cursor} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -131,7 +143,7 @@ func deliveriesAt(state, hook, cursor string) string {
 }
 
 func rowOfWebhook(h store.Webhook, chosen string) webhookRow {
-	row := webhookRow{Webhook: h, Target: withoutQuery(h.URL), Tone: "good", State: "webhook.on", Log: deliveriesAt("", h.ID, ""), Chosen: h.ID == chosen}
+	row := webhookRow{Webhook: h, Target: withoutQuery(h.URL), Tone: "good", State: "webhook.on", Log: deliveriesAt("", h.ID, "", ""), Chosen: h.ID == chosen}
 	switch {
 	case h.DisabledReason != "":
 		row.Tone, row.State = "bad", "webhook.disabled"

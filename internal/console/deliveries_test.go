@@ -1,10 +1,11 @@
 package console_test
 
 import (
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/perezvon/perezvon/internal/call"
-	"github.com/perezvon/perezvon/internal/console"
 	"github.com/perezvon/perezvon/internal/directory"
 	"github.com/perezvon/perezvon/internal/httpapi/access"
 	"github.com/perezvon/perezvon/internal/httpapi/httpapitest"
@@ -68,13 +68,13 @@ func TestThePageOfDeliveriesShowsWhatWaitsAndWhy(t *testing.T) {
 	page := string(html(s, "/deliveries?lang=en&webhook="+id, "Cookie", cookie).Body)
 	for _, want := range []string{
 		"CRM &lt;i&gt;", "https://crm.example.com/in", "call.ended", "call.created", "given up", "500 &lt;b&gt;oops&lt;/b&gt;", "next try", "no answer in time",
-		"switched off by the server", "the receiver has answered 410 Gone", `data-deed="retry"`, `data-deed="replay"`, "data-test", `data-enable="true"`, `data-enable="false"`,
+		"switched off by the server", "the receiver has answered 410 Gone", `/retry"`, `/replay"`, `/test"`, `{"enabled":true}`, `{"enabled":false}`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("lacks %q", want)
 		}
 	}
-	if strings.Contains(page, "secret") || strings.Count(page, "data-delivery=") != 2 {
+	if strings.Contains(page, "token=") || strings.Count(page, "data-delivery=") != 2 {
 		t.Error("shows the query of an address, or another webhook's deliveries")
 	}
 	if waiting := string(html(s, "/deliveries?lang=ru&state=waiting", "Cookie", cookie).Body); strings.Count(waiting, "data-delivery=") != 1 ||
@@ -85,7 +85,7 @@ func TestThePageOfDeliveriesShowsWhatWaitsAndWhy(t *testing.T) {
 	// Who may only read sees the log, and no button; webhooks are an administrator's.
 	_, cookie = signIn(t, s, s.Key(access.Read))
 	page = string(html(s, "/deliveries", "Cookie", cookie).Body)
-	if !strings.Contains(page, "call.ended") || strings.Contains(page, "data-deed") || strings.Contains(page, "data-test") || strings.Contains(page, "410 Gone") {
+	if !strings.Contains(page, "call.ended") || strings.Contains(page, "data-deed") || strings.Contains(page, "data-keep") || strings.Contains(page, "410 Gone") {
 		t.Error(page)
 	}
 	if a := html(s, "/deliveries"); a.Status != http.StatusSeeOther || a.Header.Get("Location") != "/login?next=/deliveries" {
@@ -123,9 +123,7 @@ func TestDeliveriesInTheBrowser(t *testing.T) {
 	defer receiver.Close()
 	s := httpapitest.New(t, httpapitest.Options{
 		OutboundAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Register: func(s *httpapitest.Server) {
-			console.Register(s.API.Mux(), console.Config{Store: s.Store, Door: s.Door, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
-		},
+		Register:      register(t),
 	})
 	well := hook(t, s, receiver.URL+"/calls", "CRM", "call.ended", "recording")
 	broken := hook(t, s, receiver.URL+"/broken", "Отчёты", "call.created")
@@ -141,40 +139,65 @@ func TestDeliveriesInTheBrowser(t *testing.T) {
 	}
 
 	ctx := browse(t)
-	open(t, ctx, s.URL+"/login?lang=en&next=/deliveries")
-	if err := chromedp.Do(ctx, chromedp.SendKeys("#key", s.AdminKey)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chromedp.RunResponse(ctx, chromedp.Submit("#key")); err != nil {
-		t.Fatal(err)
-	}
+	signInAt(t, ctx, s, "/deliveries", s.AdminKey)
 	click := func(selector string) {
 		t.Helper()
-		if err := chromedp.Do(ctx, chromedp.Click(selector)); err != nil {
-			t.Fatal(err)
-		}
+		click(t, ctx, selector)
 	}
 	shows(t, ctx, `location.pathname === "/deliveries" && document.querySelectorAll("#webhooks tbody tr").length === 2`)
-	click(`[data-webhook="` + well + `"] [data-test]`)
+	click(`[data-webhook="` + well + `"] [data-deed$="/test"]`)
 	shows(t, ctx, `document.querySelector('[data-webhook="`+well+`"] output').textContent.startsWith("✓ 200, ")`)
-	click(`[data-webhook="` + broken + `"] [data-test]`)
+	click(`[data-webhook="` + broken + `"] [data-deed$="/test"]`)
 	shows(t, ctx, `document.querySelector('[data-webhook="`+broken+`"] output').textContent === "✗ 500 Internal Server Error: out of order"`)
 	picture(t, ctx, "deliveries")
 
 	row := func(d store.Delivery) string { return `[data-delivery="` + d.ID + `"]` }
-	click(row(lost) + ` [data-deed="retry"]`)
+	click(row(lost) + ` [data-deed$="/retry"]`)
 	shows(t, ctx, `document.querySelector('`+row(lost)+` .status').textContent === "waiting"`)
 	before := `document.querySelectorAll("#deliveries tbody tr").length`
 	shows(t, ctx, before+` === 3`)
-	click(row(ok) + ` [data-deed="replay"]`)
+	click(row(ok) + ` [data-deed$="/replay"]`)
 	shows(t, ctx, before+` === 4`)
 
-	click(`[data-webhook="` + well + `"] [data-enable]`)
+	click(`[data-webhook="` + well + `"] [data-deed^="PUT"]`)
 	shows(t, ctx, `document.querySelector('[data-webhook="`+well+`"] .status').textContent === "off"`)
-	click(row(ok) + ` [data-deed="replay"]`)
+	click(row(ok) + ` [data-deed$="/replay"]`)
 	shows(t, ctx, `!document.getElementById("problem").hidden && document.getElementById("problem").textContent.includes("disabled")`)
-	click(`[data-webhook="` + well + `"] [data-enable]`)
+	click(`[data-webhook="` + well + `"] [data-deed^="PUT"]`)
 	shows(t, ctx, `document.querySelector('[data-webhook="`+well+`"] .status').textContent === "working"`)
+
+	// A new one: its secret is shown once. It is rotated and removed.
+	click("details summary")
+	write(t, ctx, "[name=url]", "ftp://crm.example.com/")
+	click("details button")
+	shows(t, ctx, `document.querySelector("[name=url][aria-invalid] + .wrong")?.textContent.length > 0`)
+	write(t, ctx, "[name=url]", receiver.URL+"/new")
+	write(t, ctx, "[name=events]", "call.*, recording")
+	click(`[name=directions][value=inbound]`)
+	picture(t, ctx, "webhook-new")
+	click("details button")
+	shows(t, ctx, `/whsec_/.test(document.getElementById("notice").textContent) && document.querySelectorAll("#webhooks tbody tr").length === 3`)
+	picture(t, ctx, "webhook-secret")
+	made, err := s.Store.Webhooks(t.Context(), directory.DefaultAccount)
+	if err != nil || len(made) != 3 {
+		t.Fatal(made, err)
+	}
+	i := slices.IndexFunc(made, func(w store.Webhook) bool { return strings.HasSuffix(w.URL, "/new") })
+	if w := made[i]; !slices.Equal(w.Events, []string{"call.*", "recording"}) || !slices.Equal(w.Directions, []call.Direction{call.Inbound}) {
+		t.Errorf("%+v", w)
+	}
+	fresh := `[data-webhook="` + made[i].ID + `"]`
+	click(fresh + ` [data-deed$="/rotate"]`)
+	shows(t, ctx, `"armed" in document.querySelector('`+fresh+` [data-deed$="/rotate"]').dataset && document.getElementById("notice").textContent.includes("whsec_")`)
+	first, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.getElementById("notice").textContent`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	click(fresh + ` [data-deed$="/rotate"]`)
+	shows(t, ctx, `document.getElementById("notice").textContent.includes("whsec_") && document.getElementById("notice").textContent !== `+strconv.Quote(first))
+	click(fresh + ` [data-deed^="DELETE"]`)
+	click(fresh + ` [data-deed^="DELETE"]`)
+	shows(t, ctx, `document.querySelectorAll("#webhooks tbody tr").length === 2`)
 
 	t.Run("at phone width", func(t *testing.T) {
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 844)); err != nil {

@@ -34,8 +34,7 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request, callID string) (
 	case errors.Is(err, access.ErrTooMany):
 		c.fail(w, r, http.StatusTooManyRequests, "error.toomany")
 	default:
-		c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
-		c.fail(w, r, http.StatusInternalServerError, "error.server")
+		c.broken(w, r, err)
 	}
 	return id, false
 }

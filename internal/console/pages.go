@@ -21,6 +21,7 @@ type frame struct {
 	// Other is the address of this page in the other language.
 	Other  string
 	Signed bool // in with a key
+	Menu   []view
 	Data   any
 }
 
@@ -28,7 +29,7 @@ func parsePages() map[lang]*pages {
 	all := make(map[lang]*pages)
 	for _, l := range langs {
 		p := &pages{make(map[string]*template.Template)}
-		for _, name := range []string{"list", "call", "deliveries", "login", "error"} {
+		for _, name := range []string{"list", "call", "callbacks", "queues", "operators", "deliveries", "bitrix24", "login", "error"} {
 			// The files are part of the program: a broken one is found by any test.
 			p.byName[name] = template.Must(template.New("frame.html").Funcs(functions(l)).ParseFS(files, "pages/frame.html", "pages/"+name+".html"))
 		}
@@ -43,6 +44,7 @@ func functions(l lang) template.FuncMap {
 		"status":    func(s call.Status) string { return l.status(s) },
 		"direction": func(d call.Direction) string { return l.text("direction." + string(d)) },
 		"recording": func(s string) string { return l.text("recording." + first(s, call.RecordingNone)) },
+		"reason":    l.reason,
 		"clock":     clock,
 		"offset":    offset,
 		"said":      func(s float64) string { return clock(time.Duration(s * float64(time.Second))) },
@@ -50,6 +52,15 @@ func functions(l lang) template.FuncMap {
 		"utc":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
 		"num":       func(f float64) string { return fmt.Sprintf("%.1f", f) },
 		"add":       func(a, b int) int { return a + b },
+	}
+}
+
+// menuAt are the pages that everybody who is signed in may go to, from the one at
+// that path.
+func menuAt(path string) []view {
+	return []view{
+		{"calls", "/", path == "/"}, {"callbacks", callbacksPath, path == callbacksPath}, {"queues", queuesPath, path == queuesPath},
+		{"operators", operatorsPath, path == operatorsPath}, {"deliveries", deliveriesPath, path == deliveriesPath}, {"bitrix24", bitrix24Path, path == bitrix24Path},
 	}
 }
 
@@ -75,7 +86,7 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name 
 		http.SetCookie(w, &http.Cookie{Name: langCookie, Value: string(l), Path: "/", MaxAge: 365 * 24 * 3600, SameSite: http.SameSiteLaxMode, HttpOnly: true, Secure: c.c.Door.Secure})
 	}
 	_, signed := r.Cookie("perezvon_session")
-	f := frame{Lang: l, Page: name, Other: otherLanguage(r, l), Signed: signed == nil && name != "login", Data: data}
+	f := frame{Lang: l, Page: name, Other: otherLanguage(r, l), Signed: signed == nil && name != "login", Menu: menuAt(r.URL.Path), Data: data}
 	var page bytes.Buffer
 	if err := c.pages[l].byName[name].Execute(&page, f); err != nil {
 		c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
@@ -87,6 +98,12 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name 
 	w.WriteHeader(status)
 	// A page that cannot be written has nobody to look at it.
 	_, _ = page.WriteTo(w)
+}
+
+// broken answers that the server failed, and logs why.
+func (c *Console) broken(w http.ResponseWriter, r *http.Request, err error) {
+	c.c.Logger.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "err", err)
+	c.fail(w, r, http.StatusInternalServerError, "error.server")
 }
 
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, status int, text string) {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -95,7 +96,16 @@ func (l lang) seconds(d time.Duration) string {
 
 type translation struct{ en, ru string }
 
-var texts = map[string]translation{
+// texts are those of all pages.
+var texts = func() map[string]translation {
+	all := maps.Clone(callTexts)
+	maps.Copy(all, settingTexts)
+	maps.Copy(all, liveTexts)
+	return all
+}()
+
+// callTexts are those of calls and deliveries.
+var callTexts = map[string]translation{
 	"calls":       {"Calls", "Звонки"},
 	"call":        {"Call", "Звонок"},
 	"nocalls":     {"No calls yet. They appear here as soon as they are ordered.", "Звонков пока нет. Они появятся здесь, как только их закажут."},
@@ -123,7 +133,7 @@ var texts = map[string]translation{
 	"webhooks":     {"Webhooks", "Вебхуки"},
 	"webhook":      {"Webhook", "Вебхук"},
 	"events":       {"Events", "События"},
-	"nowebhooks":   {"No webhooks yet. Add one with", "Вебхуков пока нет. Добавьте:"},
+	"nowebhooks":   {"No webhooks yet.", "Вебхуков пока нет."},
 	"nodeliveries": {"Nothing is here.", "Здесь пусто."},
 	"state":        {"State", "Состояние"},
 	"failingsince": {"since", "с"},
@@ -330,7 +340,8 @@ var texts = map[string]translation{
 	"detail.length":   {"length", "длина"},
 }
 
-// russianReasons are the words of package scenario, which are English.
+// russianReasons are the words of packages scenario and bitrix24, which are
+// English.
 var russianReasons = map[string]string{
 	"finished":                                      "до конца",
 	"interrupted":                                   "прервано",
@@ -352,7 +363,10 @@ var russianReasons = map[string]string{
 	"the packet's number toward the client":         "номер из заявки",
 	"the packet's default toward the client":        "номер из заявки по умолчанию",
 	"the packet's default toward the manager":       "номер из заявки по умолчанию",
-	"the client's number: an operator's own phone needs no carrier's consent": "номер клиента: телефон оператора свой",
-	"the repeat limit is reached and no key was pressed":                      "повторы кончились, клавиша не нажата",
-	"no key was pressed after the call":                                       "после разговора клавиша не нажата",
+	"the client's number: an operator's own phone needs no carrier's consent":                                  "номер клиента: телефон оператора свой",
+	"the repeat limit is reached and no key was pressed":                                                       "повторы кончились, клавиша не нажата",
+	"without the right user, operators are known by bitrix_user_id alone":                                      "без права user операторы узнаются только по bitrix_user_id",
+	"without the right crm, calls have no list of their stages":                                                "без права crm у звонков нет списка этапов",
+	"without application_token, no events of the portal are taken: nobody can call by clicking a number there": "без application_token события портала не принимаются: щелчком по номеру там не позвонить",
+	"no key was pressed after the call":                                                                        "после разговора клавиша не нажата",
 }

@@ -24,6 +24,9 @@ type Bitrix24 interface {
 	Disconnect(ctx context.Context, account string) error
 	// Event takes what a portal reports; bitrix24.ErrNotVerified.
 	Event(ctx context.Context, form url.Values) error
+	// Test asks the portal by the settings that are kept; bitrix24.ErrNotConnected,
+	// bitrix24.ErrNotInstalled.
+	Test(ctx context.Context, account string) (bitrix24.Tested, error)
 }
 
 // bitrix24Path is where the connection is set.
@@ -66,6 +69,19 @@ func (a *API) bitrix24() {
 			return nil, a.problem(ctx, err)
 		}
 		return nil, nil
+	})
+
+	test := op(http.MethodPost, "test-bitrix24", "Ask the portal whether the connection works", "By the settings that are kept; nothing is changed. The answer tells what the portal says.", access.Admin, http.StatusNotFound, http.StatusConflict)
+	test.Path += "/test"
+	huma.Register(a.api, test, func(ctx context.Context, _ *struct{}) (*output[bitrix24.Tested], error) {
+		tested, err := a.c.Bitrix24.Test(ctx, account(ctx))
+		switch {
+		case errors.Is(err, bitrix24.ErrNotInstalled):
+			return nil, huma.Error409Conflict(err.Error())
+		case err != nil:
+			return nil, a.problem(ctx, err)
+		}
+		return &output[bitrix24.Tested]{tested}, nil
 	})
 
 	event := huma.Operation{

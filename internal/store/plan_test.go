@@ -31,9 +31,10 @@ func TestListsReadOneIndexAndSortNothing(t *testing.T) {
 		`SELECT id FROM deliveries WHERE call_id = 'x' AND kind = 'k' AND state = 'waiting' ORDER BY seq, copy LIMIT 1`:                    "deliveries_lane",
 		inline(callsWithinSQL, "'a'", "1", "'x'", "2", "3", "4"):                                                                           "calls_newest",
 		inline("UPDATE deliveries SET url = 'u' WHERE "+waitingFor, "'u'", "'a'", "'k'"):                                                   "deliveries_o",
-		inline(openForSQL, "'a'", "'w'", "'c'"):                                                                                            "callbacks_of_client",
-		inline(rateSQL("client"), "'a'", "'w'", "'c'", "1", "2"):                                                                           "callbacks_of_client",
-		inline(rateSQL("client_ip"), "'a'", "'w'", "'ip'", "1", "2"):                                                                       "callbacks_of_address",
+		inline(outboxSQL, "'a'", "'k'"):                              "deliveries_open",
+		inline(openForSQL, "'a'", "'w'", "'c'"):                      "callbacks_of_client",
+		inline(rateSQL("client"), "'a'", "'w'", "'c'", "1", "2"):     "callbacks_of_client",
+		inline(rateSQL("client_ip"), "'a'", "'w'", "'ip'", "1", "2"): "callbacks_of_address",
 	} {
 		plan := explain(t, s, query)
 		if !strings.Contains(plan, index) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN c") {

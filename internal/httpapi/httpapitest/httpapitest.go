@@ -47,6 +47,7 @@ type Server struct {
 	Door          *access.Door
 	Phones        *Phones
 	Queues        *acd.Hall
+	CRM           *bitrix24.Service
 	// Started gets every attempt that would dial.
 	Started chan scenario.Attempt
 
@@ -102,10 +103,10 @@ func New(t *testing.T, o Options) *Server {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	s.check(err)
 	s.URL = "http://" + l.Addr().String()
-	crm := s.bitrix24()
+	s.CRM = s.bitrix24()
 	s.API = httpapi.New(httpapi.Config{
-		Store: s.Store, Responsible: &responsible.Finder{Calls: s.Store, CRM: crm}, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
-		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: crm, FreePBX: o.FreePBX, Ready: s.ready,
+		Store: s.Store, Responsible: &responsible.Finder{Calls: s.Store, CRM: s.CRM}, Calls: s.Dispatch, Phones: s.Phones, Queues: s.Queues, Feed: feed, Door: s.Door,
+		Recordings: s.recording, Notices: s.notices(), Region: "RU", PublicURL: s.URL, Backends: told, Bitrix24: s.CRM, FreePBX: o.FreePBX, Ready: s.ready,
 		Metrics: m.Handler(), MetricsAuth: o.MetricsAuth, Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if o.Register != nil {
@@ -418,6 +419,17 @@ func (anySpeech) Length(context.Context, speech.Voice, string) (time.Duration, b
 type Phones struct {
 	mu      sync.Mutex
 	reloads int
+	states  map[string]telephony.DeviceState
+}
+
+// Set lets the phones of an operator do something; they are free otherwise.
+func (p *Phones) Set(extension string, state telephony.DeviceState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.states == nil {
+		p.states = make(map[string]telephony.DeviceState)
+	}
+	p.states[extension] = state
 }
 
 // Reloads is how often something changed.
@@ -434,7 +446,14 @@ func (p *Phones) Trunk(name string) (httpapi.TrunkState, bool) {
 }
 
 // DeviceState implements httpapi.Phones.
-func (p *Phones) DeviceState(string) telephony.DeviceState { return telephony.NotInUse }
+func (p *Phones) DeviceState(extension string) telephony.DeviceState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if state, ok := p.states[extension]; ok {
+		return state
+	}
+	return telephony.NotInUse
+}
 
 // Contacts implements httpapi.Phones.
 func (p *Phones) Contacts(extension string) []string {

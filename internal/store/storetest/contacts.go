@@ -114,7 +114,7 @@ func exerciseResponsible(t *testing.T, s *store.Store) {
 	if want := "102 has the last contact with the client: inbound, answered at " + c.now.Add(-2*time.Hour).Format("2006-01-02T15:04:05Z"); r.Reason != want {
 		t.Error(r.Reason, "want", want)
 	}
-	same(t, call.Responsible{Operator: "102", CallID: wasCalled, At: c.now.Add(2*time.Millisecond - 2*time.Hour), Outcome: call.ContactAnswered, Reason: r.Reason}, r, nil)
+	same(t, call.Responsible{Operator: "102", CallID: wasCalled, At: c.now.Add(2*time.Millisecond - 2*time.Hour), Outcome: call.ContactAnswered, Source: call.SourceCalls, Reason: r.Reason}, r, nil)
 	c.is(client, first, "101", called)
 
 	// The last ten digits; E.164 where both sides have it.

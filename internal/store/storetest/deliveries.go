@@ -53,6 +53,8 @@ func exerciseDeliveries(t *testing.T, s *store.Store) {
 	failed := want
 	failed.LastError = "503 \x00"
 	fails(t, s.SettleDelivery(ctx, failed, false), nil)
+	out, err := s.Outbox(ctx, Mine, lane.Kind)
+	same(t, store.Outbox{Waiting: 3, Oldest: want.CreatedAt, LastError: want.LastError}, out, err)
 	got, err := s.NextDelivery(ctx, lane)
 	same(t, want, got, err)
 
@@ -70,6 +72,12 @@ func exerciseDeliveries(t *testing.T, s *store.Store) {
 	same(t, false, closed, err)
 	second.State, second.LastStatus, second.LastError, second.NextTryAt = store.DeliveryDead, 410, "410 Gone", time.Time{}
 	fails(t, s.SettleDelivery(ctx, second, true), nil)
+	out, err = s.Outbox(ctx, Mine, lane.Kind)
+	same(t, store.Outbox{Dead: 2, LastError: "410 Gone"}, out, err)
+	out, err = s.Outbox(ctx, Theirs, lane.Kind)
+	same(t, store.Outbox{}, out, err)
+	out, err = s.Outbox(ctx, Mine, "another")
+	same(t, store.Outbox{}, out, err)
 	_, err = s.NextDelivery(ctx, lane)
 	fails(t, err, store.ErrNotFound)
 	closed, err = s.LaneClosed(ctx, lane, 410)

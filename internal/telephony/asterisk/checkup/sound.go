@@ -160,6 +160,10 @@ func (k *checkup) bothWays(ctx context.Context, one *line) {
 
 // exchange sends both ways at once and measures what arrives at the other line.
 func exchange(ctx context.Context, one, two *line) Sound {
+	s := Sound{Sent: 2 * packets}
+	if !meet(ctx, one, two) {
+		return s
+	}
 	heard := make(chan []arrival, 2)
 	for _, l := range []*line{one, two} {
 		l.hearUntil(time.Time{}) // not before all is sent
@@ -172,18 +176,17 @@ func exchange(ctx context.Context, one, two *line) Sound {
 	defer tick.Stop()
 	for i := 0; i < packets && ctx.Err() == nil; i++ {
 		sent[i] = time.Now()
-		one.send(i)
-		two.send(i)
+		one.send(firstValue + byte(i))
+		two.send(firstValue + byte(i))
 		<-tick.C
 	}
 	one.hearUntil(time.Now().Add(straggling))
 	two.hearUntil(time.Now().Add(straggling))
-	s := Sound{Sent: 2 * packets}
 	var took []time.Duration
 	for range 2 {
 		var seen [packets]bool
 		for _, a := range <-heard {
-			if n, ok := numbered20(a.payload); ok && !seen[n] {
+			if n, ok := numberOf(a.payload); ok && !seen[n] {
 				seen[n] = true
 				took = append(took, a.at.Sub(sent[n]))
 			}
@@ -194,6 +197,32 @@ func exchange(ctx context.Context, one, two *line) Sound {
 		s.RoundTrip, s.Worst = took[len(took)/2], took[len(took)-1]
 	}
 	return s
+}
+
+// meet sends until both lines hear each other: channels come into a bridge some
+// time after Asterisk has said so.
+func meet(ctx context.Context, one, two *line) bool {
+	met := make(chan bool, 2)
+	for _, l := range []*line{one, two} {
+		l.hearUntil(time.Now().Add(reaching))
+		go func() {
+			got := l.hear(ctx, func(got []arrival) bool { return len(got) > 0 && got[len(got)-1].payload == greeting })
+			met <- len(got) > 0 && got[len(got)-1].payload == greeting
+		}()
+	}
+	tick := time.NewTicker(packetTime)
+	defer tick.Stop()
+	for both, n := true, 0; ; {
+		one.send(greeting)
+		two.send(greeting)
+		select {
+		case is := <-met:
+			if both, n = both && is, n+1; n == 2 {
+				return both
+			}
+		case <-tick.C:
+		}
+	}
 }
 
 // line is a socket of ours and the channel of Asterisk's at its other end.
@@ -265,9 +294,9 @@ const (
 	sourceID   = 0x70657265
 )
 
-// send sends the packet of a number. All its samples are one value that tells
-// the number: encodings of a sample survive any path through Asterisk.
-func (l *line) send(n int) {
+// send sends a packet whose samples are all one value: the encoding of a sample
+// survives any path through Asterisk.
+func (l *line) send(value byte) {
 	var p [headerLen + payloadLen]byte
 	p[0], p[1] = rtpVersion, pcma
 	l.sequence++
@@ -276,17 +305,20 @@ func (l *line) send(n int) {
 	p[4], p[5], p[6], p[7] = byte(ts>>24), byte(ts>>16), byte(ts>>8), byte(ts)
 	p[8], p[9], p[10], p[11] = sourceID>>24&0xff, sourceID>>16&0xff, sourceID>>8&0xff, sourceID&0xff
 	for i := headerLen; i < len(p); i++ {
-		p[i] = firstValue + byte(n)
+		p[i] = value
 	}
 	_, _ = l.conn.WriteToUDPAddrPort(p[:], l.to()) // lost, as any other
 }
 
-// firstValue is that of packet 0. A-law's silence (0xd5, 0x55) is not among the
-// next hundred.
-const firstValue = 0x58
+// firstValue tells packet 0, those after it the next; greeting is of none. A-law's
+// silence (0xd5, 0x55) is not among them.
+const (
+	firstValue = 0x58
+	greeting   = firstValue - 1
+)
 
-// numbered20 is the number of the packet that a payload is of.
-func numbered20(payload byte) (n int, ok bool) {
+// numberOf is the number of the packet that a payload is of.
+func numberOf(payload byte) (n int, ok bool) {
 	n = int(payload) - firstValue
 	return n, n >= 0 && n < packets
 }
@@ -294,7 +326,7 @@ func numbered20(payload byte) (n int, ok bool) {
 func distinct(got []arrival) (n int) {
 	var seen [packets]bool
 	for _, a := range got {
-		if i, ok := numbered20(a.payload); ok && !seen[i] {
+		if i, ok := numberOf(a.payload); ok && !seen[i] {
 			seen[i] = true
 			n++
 		}

@@ -1,5 +1,3 @@
-//go:build asterisk
-
 package fragments_test
 
 import (
