@@ -45,11 +45,14 @@ func browse(t *testing.T) context.Context {
 	return ctx
 }
 
+// patience bounds every wait of a test: a busy machine is no failure.
+const patience = 2 * time.Minute
+
 // shows waits until an expression is true in the page. What it looks for may not
 // be there yet.
 func shows(t *testing.T, ctx context.Context, expression string) {
 	t.Helper()
-	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if _, err := chromedp.Run(limited, chromedp.Poll[bool](`(() => { try { return `+expression+`; } catch { return false; } })()`)); err != nil {
 		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))

@@ -44,7 +44,7 @@ func TestMakeDemo(t *testing.T) {
 	if told == nil {
 		t.Fatal("the demo does not tell what the CRM got")
 	}
-	page := string(fetch(t, told[2]))
+	page := string(fetch(t, told[2], ""))
 	for _, want := range []string{"4, callback", "user 11", "+79161234567", "0:" + told[1], "200", " 101</dd>", "externalCall."} {
 		if !strings.Contains(page, strings.ReplaceAll(want, "+", "&#43;")) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
@@ -56,10 +56,21 @@ func TestMakeDemo(t *testing.T) {
 	if strings.Contains(page, `http-equiv="refresh"`) {
 		t.Error("the page goes on loading itself while the record plays")
 	}
-	record := readStereo(t, fetch(t, told[2]+"records/0.wav"))
+	record := readStereo(t, fetch(t, told[2]+"records/0.wav", ""))
 	for _, c := range []channel{record.left, record.right} {
 		if level := rms(c.samples); level < 200 {
 			t.Errorf("the %s channel of the record is silent: level %.0f", c.name, level)
+		}
+	}
+
+	// The console knows of it all.
+	console := regexp.MustCompile(`console and API  http://(\S+)\s+API key          (\S+)`).FindStringSubmatch(log.String())
+	for path, want := range map[string]string{
+		"/": "200</b> completed", "/operators": "registered, free", "/callbacks?state=all": "over</span>", "/queues": "No queues yet", "/bitrix24": "connected</span>",
+		"/deliveries?kind=bitrix24": "bitrix24:telephony.externalCall.attachRecord",
+	} {
+		if page := string(fetch(t, "http://"+console[1]+path, console[2])); !strings.Contains(page, want) {
+			t.Errorf("%s of the console lacks %q:\n%s", path, want, page)
 		}
 	}
 
@@ -73,7 +84,6 @@ func TestMakeDemo(t *testing.T) {
 		t.Error("it ends with an error")
 	}
 	until(t, "nothing is left running", func() bool { return errors.Is(syscall.Kill(-demo.Process.Pid, 0), syscall.ESRCH) })
-	console := regexp.MustCompile(`console and API  http://(\S+)`).FindStringSubmatch(log.String())
 	sip := regexp.MustCompile(`SIP              (\S+)`).FindStringSubmatch(log.String())
 	for _, address := range []string{told[3], console[1], sip[1]} {
 		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
@@ -85,11 +95,15 @@ func TestMakeDemo(t *testing.T) {
 	}
 }
 
-// fetch gets a page.
-func fetch(t *testing.T, address string) []byte {
+// fetch gets a page, with a key if there is one.
+func fetch(t *testing.T, address, key string) []byte {
 	t.Helper()
 	req, err := http.NewRequestWithContext(limit(t), http.MethodGet, address, nil)
 	must(t, err)
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+		req.Header.Set("Accept", "text/html")
+	}
 	res, err := http.DefaultClient.Do(req)
 	must(t, err)
 	defer res.Body.Close()
