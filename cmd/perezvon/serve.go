@@ -185,18 +185,59 @@ func (c *serveCmd) Run(ctx context.Context) (err error) {
 	}
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
 	defer cancel()
-	err = calls.Drain(draining)
+	left, err := c.drain(draining, calls, phones)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	// A far end that does not answer must not make a clean stop a failure.
-	if cut := phones.Stop(ending); cut != nil {
-		log.Warn("the last answers of phones were not waited for", "err", cut)
+	if left == 0 {
+		// A far end that does not answer must not make a clean stop a failure.
+		if cut := phones.Stop(ending); cut != nil {
+			log.Warn("the last answers of phones were not waited for", "err", cut)
+		}
+	} else {
+		log.Info("calls are left to the next start", "calls", left)
 	}
 	err = errors.Join(err, later.Stop(ending))
 	end()
-	err = errors.Join(err, running.Wait())
+	archive.Flush()
+	rest := make(chan error, 1)
+	go func() { rest <- running.Wait() }()
+	select {
+	case others := <-rest:
+		err = errors.Join(err, others)
+	case <-afterwards(ending, left): // whoever carries out a call that is left
+	}
 	crm.Close(ending)
 	return err
+}
+
+// keeper is a phone system that keeps calls while the server is not there.
+type keeper interface {
+	dispatch.Survivors
+	// Leave disconnects, and leaves the calls as they are.
+	Leave()
+}
+
+// drain waits for the live calls, as far as they must be waited for. left is how
+// many of them the next start goes on with: what carries them out here waits for
+// phones that tell nothing any more, and ends with the process.
+func (c *serveCmd) drain(ctx context.Context, calls *dispatch.Service, phones phoneSystem) (left int, err error) {
+	k, ok := phones.(keeper)
+	if !ok || !c.KeepCalls {
+		return 0, calls.Drain(ctx)
+	}
+	if left, err = calls.Leave(ctx); left > 0 {
+		k.Leave()
+	}
+	return left, err
+}
+
+// afterwards is when what calls that are left hold up is not waited for; never,
+// where none is.
+func afterwards(ending context.Context, left int) <-chan struct{} {
+	if left == 0 {
+		return nil
+	}
+	return ending.Done()
 }
 
 // features are the keys by which operators transfer.

@@ -154,6 +154,9 @@ type Settings struct {
 	OutboundAllow []netip.Prefix `yaml:"outbound_allow" name:"outbound-allow" placeholder:"CIDR,…" help:"Private networks that webhooks and the CRM may be reached in."`
 	// Drain is how long live calls may go on after SIGTERM, 0 to 24h.
 	Drain time.Duration `yaml:"drain" name:"drain" default:"60s" placeholder:"TIME" help:"How long live calls may go on after SIGTERM."`
+	// KeepCalls leaves calls in Asterisk at SIGTERM for the next start, instead of
+	// waiting for their end; the built-in engine cannot.
+	KeepCalls bool `yaml:"keep_calls" name:"keep-calls" default:"true" help:"With Asterisk: leave calls there at SIGTERM, and go on with them at the next start."`
 
 	// LogLevel is the least that is logged.
 	LogLevel string `yaml:"log_level" name:"log-level" default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"debug, info, warn or error."`

@@ -114,3 +114,93 @@ func (s *Service) resume(left scenario.Left) error {
 	go s.perform(a, left.Call.Account, left.Call.ID, func(ctx context.Context) call.Status { return s.config.Resumer.Resume(ctx, left) })
 	return nil
 }
+
+// leaveTick is how often Leave looks whether the calls that cannot be left are
+// over.
+const leaveTick = 200 * time.Millisecond
+
+// Leave is Drain where the phone system keeps calls (Config.Survivors): nothing
+// new is accepted, and calls that the next process can go on with are left as
+// they are. The others may go on until ctx ends, then they are ended (712). left
+// is how many calls are left; they must not be told of their phones any more. The
+// error says what was not stored.
+func (s *Service) Leave(ctx context.Context) (left int, err error) {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	tick := time.NewTicker(leaveTick)
+	defer tick.Stop()
+	for {
+		others, err := s.cannotBeLeft(ctx)
+		if err == nil && len(others) == 0 {
+			break
+		}
+		select {
+		case <-tick.C:
+			continue
+		case <-ctx.Done():
+		}
+		s.config.Logger.Warn("calls that cannot be left are ended, the server stops", "calls", len(others))
+		s.endAll(others)
+		break
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	return s.Live(), s.config.Store.Journal().Flush(ctx)
+}
+
+// cannotBeLeft are the live calls that the next process could only end. When ctx
+// has ended they are looked up nevertheless.
+func (s *Service) cannotBeLeft(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	if err := s.config.Store.Journal().Flush(ctx); err != nil {
+		return nil, err
+	}
+	calls, err := s.config.Store.Unfinished(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var others []string
+	for _, c := range calls {
+		if s.live[c.ID] != nil && !scenario.CanBeLeft(c) {
+			others = append(others, c.ID)
+		}
+	}
+	return others, nil
+}
+
+// endAll ends calls and waits for them, up to stopGrace.
+func (s *Service) endAll(calls []string) {
+	s.mu.Lock()
+	for _, id := range calls {
+		if a := s.live[id]; a != nil {
+			a.cancel(scenario.ErrStopped)
+		}
+	}
+	s.mu.Unlock()
+	grace := time.NewTimer(stopGrace)
+	defer grace.Stop()
+	tick := time.NewTicker(leaveTick)
+	defer tick.Stop()
+	for s.anyLive(calls) {
+		select {
+		case <-tick.C:
+		case <-grace.C:
+			return // the next process ends them
+		}
+	}
+}
+
+func (s *Service) anyLive(calls []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range calls {
+		if s.live[id] != nil {
+			return true
+		}
+	}
+	return false
+}

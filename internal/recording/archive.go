@@ -60,7 +60,8 @@ func (a *Archive) Open(callID string) (*Tape, error) {
 	return t, nil
 }
 
-// Watch writes out what live tapes hold back, once a second, until ctx ends.
+// Watch writes out what live tapes hold back, once a second and when ctx
+// ends, until it does.
 func (a *Archive) Watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -68,11 +69,17 @@ func (a *Archive) Watch(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			a.Flush()
 			return
 		}
-		for _, t := range a.tapes() {
-			t.Flush()
-		}
+		a.Flush()
+	}
+}
+
+// Flush writes out what live tapes hold back.
+func (a *Archive) Flush() {
+	for _, t := range a.tapes() {
+		t.Flush()
 	}
 }
 

@@ -25,17 +25,26 @@ type Left struct {
 	Packet callback.Packet
 }
 
-// GoesOn tells whether Resume can do more for the call than end it: two have
-// talked on it, or somebody who called us waits to be served. A callback that
-// has not brought two together is made anew, as is a call out that rings: nobody
-// is called twice by one call.
+// CanBeLeft tells whether another process could do more for a call than end it:
+// two have talked on it, or somebody who called us waits to be served. A callback
+// that has not brought two together is made anew by its own rules, and a call out
+// that rings by who made it: nobody is called twice by one call.
+func CanBeLeft(c call.Call) bool {
+	return !c.JoinedAt.IsZero() || c.Direction == call.Inbound || c.Direction == call.Internal
+}
+
+// GoesOn tells whether Resume can do more for the call than end it (CanBeLeft),
+// as those are there who it is about.
 func (l Left) GoesOn() bool {
+	if !CanBeLeft(l.Call) {
+		return false
+	}
 	if !l.Call.JoinedAt.IsZero() {
 		return len(l.Legs) > 0
 	}
 	for _, e := range l.Events {
 		if e.Type == call.Arrived {
-			return l.Legs[e.Leg] != nil && l.Call.Direction != call.Outbound
+			return l.Legs[e.Leg] != nil
 		}
 	}
 	return false

@@ -178,6 +178,21 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return err
 }
 
+// Leave disconnects from Asterisk and leaves all calls there as they are, for
+// the process that comes (Survivors). The engine cannot be used afterwards: its
+// legs do not tell of anything any more, and must be left alone.
+func (e *Engine) Leave() {
+	e.stop(ErrStopped)
+	e.deafen()
+	e.mu.Lock()
+	started := e.started
+	e.mu.Unlock()
+	if started {
+		<-e.heard
+	}
+	e.ari.Close()
+}
+
 // name is a new identifier for a channel or a bridge of that kind.
 func (e *Engine) name(kind string) string { return e.mark + kind + "-" + rand.Text() }
 
