@@ -129,12 +129,17 @@ func (r *resumed) takeUp() {
 		r.before(call.Event{Type: call.Parted, Leg: r.Newest, Other: r.other(r.Newest), Reason: whileAway, Outcome: how})
 		r.Newest = ""
 	}
+	r.recordOn()
 	r.event(call.Event{Type: call.Continued, Reason: errRestarted.Error(), ElapsedMS: time.Since(r.left.Seen).Milliseconds()})
 	for _, s := range r.Legs {
 		if l := r.lines[s.Leg]; s.Held && r.here(s.Leg) && !l.Held().On() {
 			r.event(call.Event{Type: call.Resumed, Leg: s.Leg})
 		}
 	}
+}
+
+// recordOn goes on with the recording.
+func (r *resumed) recordOn() {
 	if !r.Recorded {
 		return
 	}
@@ -145,6 +150,11 @@ func (r *resumed) takeUp() {
 		return
 	}
 	r.tape = tape
+	for _, side := range []string{r.Left, r.Right} {
+		if r.here(side) {
+			r.lines[side].Record(r.trackOn(r.lines[side], side == r.Left))
+		}
+	}
 }
 
 // here tells whether a leg lives.
@@ -203,9 +213,6 @@ func (r *resumed) talkOn(ctx context.Context) error {
 	}
 	if r.Newest == r.Left {
 		t.newest = left
-	}
-	for _, l := range []*line{left, right} {
-		l.Record(r.trackOn(l, l == left))
 	}
 	last, why := t.run(ctx, func(ctx context.Context) error { return r.begun(ctx, t) })
 	switch {

@@ -26,7 +26,11 @@ type ear struct {
 	// snoops tells whether the voice hears the phone through its snoop.
 	snoops *atomic.Bool
 
-	// The rest belongs to the goroutine that reads.
+	hearing
+}
+
+// hearing is what an ear has heard. It belongs to the goroutine that reads.
+type hearing struct {
 	on    bool      // the last packet was the snoop's
 	began time.Time // when its first one came
 	ssrc  uint32
@@ -63,7 +67,7 @@ func (e *ear) Packet(at time.Time, codec media.Codec, ssrc, timestamp uint32, pa
 		return
 	}
 	if !e.on || ssrc != e.ssrc {
-		*e = ear{Track: e.Track, snoops: e.snoops, on: true, began: at, ssrc: ssrc, next: timestamp}
+		e.hearing = hearing{on: true, began: at, ssrc: ssrc, next: timestamp}
 	}
 	switch gap := int32(timestamp - e.next); { //nolint:gosec // wraps as timestamps do
 	case 0 < gap && gap < skew:
