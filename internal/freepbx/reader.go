@@ -322,6 +322,9 @@ func (r *Reader) take(ctx context.Context, records []record, at cursor, fresh *S
 	}
 	fresh.Contacts += int64(len(contacts))
 	for len(contacts) > together {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
 		if err := r.store.Import(ctx, r.account, Source, contacts[:together], position); err != nil {
 			return err
 		}

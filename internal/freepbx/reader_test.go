@@ -261,7 +261,7 @@ func TestNothingIsLostOrTwiceWhenTheServerDiesInTheMiddle(t *testing.T) {
 	f, _ := neighbour(t)
 	const calls = 30_000
 	pbx.Do(t, `INSERT INTO asteriskcdrdb.cdr (calldate, src, dst, channel, dstchannel, duration, billsec, disposition, uniqueid, linkedid)
-		SELECT NOW() - INTERVAL (seq DIV 7) MINUTE, 89160000000 + seq, 101, 'PJSIP/city-1', 'PJSIP/101-2', 60, 60, 'ANSWERED', seq, seq FROM asteriskcdrdb.seq_1_to_30000`)
+		SELECT NOW() - INTERVAL seq HOUR, 89160000000 + seq, 101, 'PJSIP/city-1', 'PJSIP/101-2', 60, 60, 'ANSWERED', seq, seq FROM asteriskcdrdb.seq_1_to_30000`)
 	_ = f.Close()
 	dir := filepath.Join(t.TempDir(), "data")
 	for try := 0; ; try++ {
