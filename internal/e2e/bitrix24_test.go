@@ -104,7 +104,7 @@ func TestACallbackIsOneCallInBitrix24(t *testing.T) {
 	srv := start(t, serverproc.Options{Args: []string{"--outbound-allow", "127.0.0.0/8"}})
 	srv.trunk("managers", peers.Answerer{Tone: managerTone}.Start(t))
 	srv.trunk("clients", peers.Answerer{Tone: clientTone, HangUp: 2 * time.Second}.Start(t))
-	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/102", packet{"password": phonePassword, "phones": []string{managerNumber}, "bitrix_user_id": "12"}, nil))
+	srv.extension("102", packet{"phones": []string{managerNumber}, "bitrix_user_id": "12"})
 	failed := make(map[string]bool)
 	portal := srv.crm(func(_ int, method string) *bitrixtest.Trouble {
 		if failed[method] || !strings.HasPrefix(method, "telephony.") {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,7 +13,11 @@ import (
 // startAgain runs a server on the data of one that is gone.
 func startAgain(t *testing.T, gone *server) *server {
 	t.Helper()
-	return start(t, serverproc.Options{Data: gone.Data, Key: gone.API.Key, SIP: gone.SIP})
+	o := serverproc.Options{Data: gone.Data, Key: gone.API.Key, SIP: gone.Process.SIP, Args: gone.args}
+	if gone.pbx == nil {
+		return start(t, o)
+	}
+	return gone.pbx.serve(t, o)
 }
 
 // server killed with kill -9 while talking: the right status, timeline and
@@ -42,10 +45,7 @@ func TestKilledWhileTalking(t *testing.T) {
 	if len(events) < len(before) {
 		t.Errorf("the timeline had %d events, now %d", len(before), len(events))
 	}
-	srv.until(a.CallID, func(e call.Event) bool { return e.Recording == call.RecordingReady })
-	var file bytes.Buffer
-	must(t, srv.API.Recording(ctx, a.CallID, &file))
-	rec := readStereo(t, file.Bytes())
+	rec := srv.recording(a.CallID)
 	zero := find(t, events, call.RecordingStarted, "").At
 	from, to := talked.Sub(zero)+100*time.Millisecond, killed.Sub(zero)-time.Second
 	rec.left.has(t, clientTone, from, to)

@@ -128,8 +128,10 @@ func TestIdempotencyKey(t *testing.T) {
 }
 
 // DELETE cancels what runs: status 710, and nobody is left ringing.
-func TestCancelThroughTheAPI(t *testing.T) {
-	t.Parallel()
+func TestCancelThroughTheAPI(t *testing.T) { onBothEngines(t, cancelThroughTheAPI) }
+
+func cancelThroughTheAPI(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	manager := peers.Answerer{Ring: peers.Forever}.Start(t)
 	srv.trunk("managers", manager)
@@ -148,8 +150,10 @@ func TestCancelThroughTheAPI(t *testing.T) {
 
 // SIGTERM: no new calls, live calls may finish within --drain, then they are
 // ended and accounted for; exit 0.
-func TestDrain(t *testing.T) {
-	t.Parallel()
+func TestDrain(t *testing.T) { onBothEngines(t, drain) }
+
+func drain(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{Data: t.TempDir()})
 	manager := peers.Answerer{Tone: managerTone}.Start(t)
 	client := peers.Answerer{Tone: clientTone}.Start(t)

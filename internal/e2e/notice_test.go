@@ -27,7 +27,11 @@ const noticeTone = 600
 // does not reach him hears it, also after the server was killed, until it is
 // switched off.
 func TestAnOperatorsNoticeIsRecordedByPhoneAndHeardByCallers(t *testing.T) {
-	t.Parallel()
+	onBothEngines(t, anOperatorsNoticeIsRecordedByPhoneAndHeardByCallers)
+}
+
+func anOperatorsNoticeIsRecordedByPhoneAndHeardByCallers(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	operator := srv.operator("101", softphone.Script{Refuse: 486}, nil)
 	client := srv.carrier("city", softphone.Script{})
@@ -64,10 +68,7 @@ func TestAnOperatorsNoticeIsRecordedByPhoneAndHeardByCallers(t *testing.T) {
 	if e := find(t, events, call.NoticePlayed, ""); e.Operator != "101" || e.Reason != "busy" {
 		t.Errorf("%+v", e)
 	}
-	srv.until(id, func(e call.Event) bool { return e.Recording == call.RecordingReady })
-	var recording bytes.Buffer
-	must(t, srv.API.Recording(limit(t), id, &recording))
-	whole := readStereo(t, recording.Bytes())
+	whole := srv.recording(id)
 	from = whole.left.begins(t, noticeTone)
 	whole.left.mostly(t, noticeTone, from, from+length-300*time.Millisecond)
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,10 @@ import (
 
 // Each of: client busy, declines, no answer, unknown number, trunk dead, trunk
 // 503: the right status, and nobody left ringing.
-func TestClientOutcomes(t *testing.T) {
-	t.Parallel()
+func TestClientOutcomes(t *testing.T) { onBothEngines(t, clientOutcomes) }
+
+func clientOutcomes(t *testing.T, start engine) {
+	t.Helper()
 	tests := []struct {
 		name   string
 		client peers.Answerer
@@ -34,7 +37,7 @@ func TestClientOutcomes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			srv := &server{srv.Process, t}
+			srv := srv.in(t)
 			name := strings.NewReplacer(" ", "-", ".", "").Replace(tt.name)
 			manager, client := peers.Answerer{Tone: managerTone}.Start(t), tt.client.Start(t)
 			srv.trunk("m-"+name, manager)
@@ -42,7 +45,7 @@ func TestClientOutcomes(t *testing.T) {
 			a := srv.callback(order(packet{
 				"trunks_manager": []string{"m-" + name}, "trunks_client": []string{"c-" + name}, "client_timeout_s": 5,
 			}))
-			srv.expect(a.CallID, tt.want)
+			srv.expect(a.CallID, srv.wants(tt.name, tt.want))
 			must(t, manager.Wait(limit(t))) // the manager is hung up
 			if tt.cancel {
 				_, err := client.Await(limit(t), "CANCEL")
@@ -53,23 +56,27 @@ func TestClientOutcomes(t *testing.T) {
 }
 
 // A trunk that is dead: nothing listens there.
-func TestClientTrunkDead(t *testing.T) {
-	t.Parallel()
+func TestClientTrunkDead(t *testing.T) { onBothEngines(t, clientTrunkDead) }
+
+func clientTrunkDead(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	manager := peers.Answerer{Tone: managerTone}.Start(t)
 	srv.trunk("managers", manager)
 	// Below the ports that the system hands out, at an address of the loopback
 	// that nobody uses.
-	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/trunks/clients", map[string]any{"host": "127.0.0.99", "port": 9}, nil))
-	a := srv.callback(order(nil))
+	srv.trunkTo("clients", netip.MustParseAddrPort("127.0.0.99:9"), nil)
+	a := srv.callback(order(packet{"client_timeout_s": 5}))
 	srv.expect(a.CallID, call.ClientTrunkFailure)
 	must(t, manager.Wait(limit(t)))
 }
 
 // Each of: manager busy, no answer, declines, trunk 503, hangs up early: the
 // right status, and the client is not called.
-func TestManagerOutcomes(t *testing.T) {
-	t.Parallel()
+func TestManagerOutcomes(t *testing.T) { onBothEngines(t, managerOutcomes) }
+
+func managerOutcomes(t *testing.T, start engine) {
+	t.Helper()
 	tests := []struct {
 		name    string
 		manager peers.Answerer
@@ -85,7 +92,7 @@ func TestManagerOutcomes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			srv := &server{srv.Process, t}
+			srv := srv.in(t)
 			name := strings.ReplaceAll(tt.name, " ", "-")
 			manager, client := tt.manager.Start(t), peers.Answerer{}.Start(t)
 			srv.trunk("m-"+name, manager)
@@ -105,7 +112,11 @@ func TestManagerOutcomes(t *testing.T) {
 // If the manager hangs up while the client is being called, the client's leg is
 // cancelled and never rings on.
 func TestManagerHangsUpWhileTheClientRings(t *testing.T) {
-	t.Parallel()
+	onBothEngines(t, managerHangsUpWhileTheClientRings)
+}
+
+func managerHangsUpWhileTheClientRings(t *testing.T, start engine) {
+	t.Helper()
 	for name, client := range map[string]peers.Answerer{
 		"cancel":                 {Ring: peers.Forever},
 		"200 crosses the CANCEL": {Ring: peers.Forever, CrossCancel: true, Tone: clientTone},
@@ -129,8 +140,10 @@ func TestManagerHangsUpWhileTheClientRings(t *testing.T) {
 
 // dtmf_cancel at any moment before the join → 708: during the greeting and
 // during the client's ringing.
-func TestCancelKey(t *testing.T) {
-	t.Parallel()
+func TestCancelKey(t *testing.T) { onBothEngines(t, cancelKey) }
+
+func cancelKey(t *testing.T, start engine) {
+	t.Helper()
 	t.Run("during the greeting", func(t *testing.T) {
 		t.Parallel()
 		srv := start(t, serverproc.Options{})
@@ -166,13 +179,15 @@ func TestCancelKey(t *testing.T) {
 
 // Three managers in parallel with two answering in the same instant: one talks,
 // the second is hung up and never heard by the client, the third is cancelled.
-func TestThreeManagersInParallel(t *testing.T) {
-	t.Parallel()
+func TestThreeManagersInParallel(t *testing.T) { onBothEngines(t, threeManagersInParallel) }
+
+func threeManagersInParallel(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	tones := map[string]float64{"101": 500, "102": 700, "103": 1100}
 	phones := make(map[string]*peers.Baresip)
 	for extension, freq := range tones {
-		must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/"+extension, map[string]any{"password": phonePassword}, nil))
+		srv.extension(extension, nil)
 		phones[extension] = peers.Phone{
 			Extension: extension, Server: addrOf(t, srv.SIP), Password: phonePassword, Tone: freq,
 			Manual: extension == "103", // the others answer at once, and so in the same instant
@@ -190,7 +205,7 @@ func TestThreeManagersInParallel(t *testing.T) {
 		}
 	}
 	winner := find(t, events, call.Answered, find(t, events, call.Joined, "").Leg).Operator
-	heard := channel{"client", 8000, client.Audio.Heard()}
+	heard := channel{name: "client", rate: 8000, samples: client.Audio.Heard()}
 	for extension, freq := range tones {
 		if extension == winner {
 			heard.begins(t, freq)

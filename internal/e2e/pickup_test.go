@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
@@ -12,8 +11,10 @@ import (
 
 // A client's call rings at 101; 102 dials **101 and talks to him: it is one call
 // of 102's with one recording, and 101's phone has stopped.
-func TestAColleaguePicksACallUp(t *testing.T) {
-	t.Parallel()
+func TestAColleaguePicksACallUp(t *testing.T) { onBothEngines(t, aColleaguePicksACallUp) }
+
+func aColleaguePicksACallUp(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	srv.operator("101", softphone.Script{RingFor: time.Minute}, nil)
 	colleague := srv.operator("102", softphone.Script{}, nil)
@@ -41,10 +42,7 @@ func TestAColleaguePicksACallUp(t *testing.T) {
 		t.Errorf("answered by %s", got)
 	}
 	srv.expect(srv.only(call.Internal), call.Completed)
-	srv.until(id, func(e call.Event) bool { return e.Recording == call.RecordingReady })
-	var file bytes.Buffer
-	must(t, srv.API.Recording(limit(t), id, &file))
-	rec := readStereo(t, file.Bytes())
+	rec := srv.recording(id)
 	zero := find(t, events, call.RecordingStarted, "").At
 	joined := find(t, events, call.Joined, "").At.Sub(zero)
 	parted := find(t, events, call.Parted, "").At.Sub(zero)

@@ -65,7 +65,7 @@ func TestBenchCalls(t *testing.T) {
 func TestPhone(t *testing.T) {
 	t.Parallel()
 	srv := start(t, serverproc.Options{})
-	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/101", map[string]any{"password": phonePassword}, nil))
+	srv.extension("101", nil)
 	client := peers.Answerer{Tone: clientTone, HangUp: 4 * time.Second}.Start(t)
 	srv.trunk("clients", client)
 	heard := filepath.Join(t.TempDir(), "heard.wav")

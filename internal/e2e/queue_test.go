@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"path/filepath"
 	"sync"
@@ -45,7 +44,11 @@ func keepsPressing(key string) (keys []softphone.Key) {
 // Two clients and one operator: the second waits until the first has hung up, a
 // third asks to be called and is, once the second has gone.
 func TestClientsWaitInAQueueAndOneIsCalledBackInHisTurn(t *testing.T) {
-	t.Parallel()
+	onBothEngines(t, clientsWaitInAQueueAndOneIsCalledBackInHisTurn)
+}
+
+func clientsWaitInAQueueAndOneIsCalledBackInHisTurn(t *testing.T, start engine) {
+	t.Helper()
 	const first, second, third = "+79160000001", "+79160000002", "+79160000003"
 	srv := start(t, serverproc.Options{})
 	srv.operator("101", says(managerTone, 0), nil)
@@ -93,10 +96,7 @@ func TestClientsWaitInAQueueAndOneIsCalledBackInHisTurn(t *testing.T) {
 	}
 
 	// While the second waited he heard the queue, then the operator heard him.
-	srv.until(two, func(e call.Event) bool { return e.Recording == call.RecordingReady })
-	var file bytes.Buffer
-	must(t, srv.API.Recording(limit(t), two, &file))
-	rec := readStereo(t, file.Bytes())
+	rec := srv.recording(two)
 	zero := find(t, events, call.RecordingStarted, "").At
 	joined := find(t, events, call.Joined, "").At.Sub(zero)
 	rec.left.has(t, clientTone, joined+200*time.Millisecond, joined+1500*time.Millisecond)
@@ -105,11 +105,13 @@ func TestClientsWaitInAQueueAndOneIsCalledBackInHisTurn(t *testing.T) {
 
 // Killed with kill -9 while a client's place in a queue is kept: the next process
 // calls him when a member is there, once.
-func TestAPlaceInAQueueOutlivesKill9(t *testing.T) {
-	t.Parallel()
+func TestAPlaceInAQueueOutlivesKill9(t *testing.T) { onBothEngines(t, aPlaceInAQueueOutlivesKill9) }
+
+func aPlaceInAQueueOutlivesKill9(t *testing.T, start engine) {
+	t.Helper()
 	const client = "+79160000003"
 	srv := start(t, serverproc.Options{Data: filepath.Join(t.TempDir(), "data")})
-	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/101", packet{"password": phonePassword}, nil))
+	srv.extension("101", nil)
 	city := srv.carrier("city", says(clientTone, sips))
 	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/queues/1000", packet{
 		"members": []string{"101"}, "join_empty": true, "callback_offer": packet{"key": "5"},

@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,30 +39,44 @@ var tones = map[string]float64{"client": 1400, "101": 1700, "102": 2000, "103": 
 
 // cast starts a server with its trunk, the client behind it, and the operators
 // 101 to 104, whose phones pick up at once. Calls in go to 101.
-func cast(t *testing.T, flags ...string) *scene {
+func cast(t *testing.T, start engine, flags ...string) *scene {
 	t.Helper()
 	s := &scene{
 		server: start(t, serverproc.Options{Args: append([]string{"--transfer-ring", "2s"}, flags...)}),
 		people: map[string]*telephonytest.SIPPhone{},
 	}
+	t.Cleanup(s.tell)
 	for name, freq := range tones {
 		p := telephonytest.NewSIPPhone(t, freq)
 		p.Behave(telephonytest.Manner{Answers: true})
 		s.people[name] = p
 		switch name {
 		case "client":
-			must(t, s.API.Do(limit(t), "PUT", "/api/v1/trunks/city", packet{"host": p.Addr().Addr().String(), "port": p.Addr().Port()}, nil))
+			s.trunkTo("city", p.Addr(), nil)
 			continue
 		case "line":
 			continue
 		}
-		must(t, s.API.Do(limit(t), "PUT", "/api/v1/operators/"+name, packet{"password": phonePassword}, nil))
+		s.extension(name, nil)
 		if code := p.Register(addrOf(t, s.SIP), name, phonePassword, 3600); code != 200 {
 			t.Fatalf("%s is not registered: %d", name, code)
 		}
 	}
 	s.route(packet{"operator": "101"})
 	return s
+}
+
+// tell shows the timeline of the call if the test has failed.
+func (s *scene) tell() {
+	if !s.t.Failed() || s.id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.API.Follow(ctx, s.id, func(e call.Event) bool { // until ctx ends
+		s.t.Logf("%s %s leg=%s operator=%s digits=%s action=%s reason=%s", e.At.Format(time.StampMilli), e.Type, e.Leg, e.Operator, e.Digits, e.Action, e.Reason)
+		return true
+	})
 }
 
 // dials lets one call a number, and finds the call.
@@ -303,9 +317,6 @@ func (s *scene) told(want outcome) []call.Event {
 	}
 	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); g != w {
 		s.t.Errorf("the call is\n%s\nwant\n%s", g, w)
-		for _, e := range events {
-			s.t.Logf("%+v", e)
-		}
 	}
 	return events
 }
@@ -314,10 +325,7 @@ func (s *scene) told(want outcome) []call.Event {
 // moment since he came, nobody beside him but whom he heard, none of them twice.
 func (s *scene) recorded(events []call.Event) {
 	s.t.Helper()
-	s.until(s.id, func(e call.Event) bool { return e.Recording == call.RecordingReady })
-	var file bytes.Buffer
-	must(s.t, s.API.Recording(limit(s.t), s.id, &file))
-	rec := readStereo(s.t, file.Bytes())
+	rec := s.recording(s.id)
 	zero := find(s.t, events, call.RecordingStarted, "").At
 	if len(s.talks) == 0 {
 		s.t.Fatal("nothing was listened to")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,19 @@ func TestMain(m *testing.M) {
 type server struct {
 	*serverproc.Process
 	t *testing.T
+	// SIP is where phones and carriers speak to, host:port: the server itself,
+	// or the Asterisk that it drives.
+	SIP string
+	pbx *pbx // nil: it has an engine of its own
+	// args are flags of it, beside those of the engine.
+	args []string
+}
+
+// in is the same server for a part of the test.
+func (s *server) in(t *testing.T) *server {
+	part := *s
+	part.t = t
+	return &part
 }
 
 // patience bounds every wait of a test.
@@ -85,7 +99,8 @@ func start(t *testing.T, o serverproc.Options) *server {
 	t.Helper()
 	var log lockedBuffer
 	o.Binary, o.Log = program, &log
-	o.Args = append(o.Args, "--drain", "1s")
+	args := o.Args
+	o.Args = append(slices.Clip(args), "--drain", "1s")
 	p, err := serverproc.Start(limit(t), o)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &log)
@@ -102,19 +117,13 @@ func start(t *testing.T, o serverproc.Options) *server {
 			t.Errorf("the server's log:\n%s", &log)
 		}
 	})
-	return &server{p, t}
+	return &server{Process: p, t: t, SIP: p.SIP, args: args}
 }
 
 // trunk makes a peer known as a trunk.
-func (s *server) trunk(name string, peer *peers.Sipp, more ...map[string]any) {
+func (s *server) trunk(name string, peer *peers.Sipp) {
 	s.t.Helper()
-	trunk := map[string]any{"host": peer.Addr().Addr().String(), "port": peer.Addr().Port()}
-	for _, m := range more {
-		for k, v := range m {
-			trunk[k] = v
-		}
-	}
-	must(s.t, s.API.Do(limit(s.t), "PUT", "/api/v1/trunks/"+name, trunk, nil))
+	s.trunkTo(name, peer.Addr(), nil)
 }
 
 // packet is the body of a request for a callback.
@@ -189,6 +198,20 @@ func (s *server) expect(callID string, want call.Status) []call.Event {
 		s.t.Errorf("status is %v, want %v", got, want)
 	}
 	return events
+}
+
+// recording waits for the recording of a call and reads it.
+func (s *server) recording(callID string) stereo {
+	s.t.Helper()
+	s.until(callID, func(e call.Event) bool { return e.Recording == call.RecordingReady })
+	var file bytes.Buffer
+	must(s.t, s.API.Recording(limit(s.t), callID, &file))
+	rec := readStereo(s.t, file.Bytes())
+	if s.pbx != nil {
+		rec.left.hole, rec.right.hole = snoopHole, snoopHole
+		rec.left.moved, rec.right.moved = s.gap(), s.gap()
+	}
+	return rec
 }
 
 // is tells an event by its type and leg; an empty leg is any.

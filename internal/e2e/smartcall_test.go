@@ -21,8 +21,10 @@ func people(t *testing.T, srv *server, client peers.Answerer) (manager, called *
 
 // Smartcall on a real phone: the extra info on its key, then the client on the
 // connect key.
-func TestSmartcallKeys(t *testing.T) {
-	t.Parallel()
+func TestSmartcallKeys(t *testing.T) { onBothEngines(t, smartcallKeys) }
+
+func smartcallKeys(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	manager, client := people(t, srv, peers.Answerer{Tone: clientTone, HangUp: time.Second})
 	a := srv.callback(order(packet{"dtmf_connect": "5", "dtmf_extra_info": "2", "extra_info": "1 2 3"}))
@@ -49,8 +51,10 @@ func TestSmartcallKeys(t *testing.T) {
 // client is called. The limit that ends the call needs 17 rounds of more than
 // three seconds: TestTheManagerHearsTheTextAsOftenAsTheLimitSays has it, on the
 // same engine in virtual time.
-func TestRepeatLimitWithAPhone(t *testing.T) {
-	t.Parallel()
+func TestRepeatLimitWithAPhone(t *testing.T) { onBothEngines(t, repeatLimitWithAPhone) }
+
+func repeatLimitWithAPhone(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	manager, client := people(t, srv, peers.Answerer{Refuse: 486})
 	a := srv.callback(order(packet{
@@ -76,8 +80,10 @@ func TestRepeatLimitWithAPhone(t *testing.T) {
 }
 
 // The reschedule key ends the call with 709; the client is not called.
-func TestRescheduleKey(t *testing.T) {
-	t.Parallel()
+func TestRescheduleKey(t *testing.T) { onBothEngines(t, rescheduleKey) }
+
+func rescheduleKey(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	manager, client := people(t, srv, peers.Answerer{})
 	a := srv.callback(order(packet{"dtmf_connect": "5", "dtmf_reschedule": "7"}))
@@ -91,8 +97,10 @@ func TestRescheduleKey(t *testing.T) {
 }
 
 // After the client's leg has ended the manager may drop what is planned.
-func TestAfterCallKey(t *testing.T) {
-	t.Parallel()
+func TestAfterCallKey(t *testing.T) { onBothEngines(t, afterCallKey) }
+
+func afterCallKey(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	manager, client := people(t, srv, peers.Answerer{Tone: clientTone, HangUp: time.Second})
 	a := srv.callback(order(packet{"dtmf_cancel_recalls": "9"}))
@@ -108,8 +116,10 @@ func TestAfterCallKey(t *testing.T) {
 
 // recall_intervals of the widget: a busy client is called again, the attempt
 // grows, and nothing is planned after the last interval.
-func TestRecall(t *testing.T) {
-	t.Parallel()
+func TestRecall(t *testing.T) { onBothEngines(t, recall) }
+
+func recall(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
 	manager := peers.Answerer{Tone: managerTone, Calls: 2}.Start(t)
 	client := peers.Answerer{Refuse: 486, Calls: 2}.Start(t)

@@ -30,8 +30,10 @@ func words(t *testing.T, text string) []int16 {
 // say then is written down after the call, each as a speaker of his own, shown
 // with the call and told to its status_url. The recogniser is a server that
 // speaks the protocol of Vosk; what it understands is said by the test.
-func TestASpokenKeyAndATranscript(t *testing.T) {
-	t.Parallel()
+func TestASpokenKeyAndATranscript(t *testing.T) { onBothEngines(t, aSpokenKeyAndATranscript) }
+
+func aSpokenKeyAndATranscript(t *testing.T, start engine) {
+	t.Helper()
 	vosk := new(recognizertest.Vosk)
 	service := httptest.NewServer(vosk)
 	defer service.Close()

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
@@ -27,26 +26,15 @@ const slack = 500 * time.Millisecond
 // sipp as manager and client: status 200, both tones heard by the right side;
 // the stereo file has the client left, the manager and prompts right, the talk
 // gapless.
-func TestManagerAndClientTalk(t *testing.T) {
-	t.Parallel()
+func TestManagerAndClientTalk(t *testing.T) { onBothEngines(t, managerAndClientTalk) }
+
+func managerAndClientTalk(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
-	manager, client := talkers(t)
+	manager := peers.Answerer{Tone: managerTone}.Start(t)
+	client := peers.Answerer{Tone: clientTone, Ring: 500 * time.Millisecond, HangUp: 4 * time.Second}.Start(t)
 	srv.trunk("managers", manager)
 	srv.trunk("clients", client)
-	managerAndClientTalk(t, srv, manager, client)
-}
-
-// talkers are the phones of the two.
-func talkers(t *testing.T) (manager, client *peers.Sipp) {
-	t.Helper()
-	return peers.Answerer{Tone: managerTone}.Start(t),
-		peers.Answerer{Tone: clientTone, Ring: 500 * time.Millisecond, HangUp: 4 * time.Second}.Start(t)
-}
-
-// managerAndClientTalk lets a callback's two sides talk, and wants all of it in
-// the recording.
-func managerAndClientTalk(t *testing.T, srv *server, manager, client *peers.Sipp) {
-	t.Helper()
 	a := srv.callback(order(nil))
 	ctx := limit(t)
 	must(t, manager.Audio.Hears(ctx, clientTone))
@@ -55,10 +43,7 @@ func managerAndClientTalk(t *testing.T, srv *server, manager, client *peers.Sipp
 	must(t, client.Wait(ctx))
 	must(t, manager.Wait(ctx)) // it got its BYE
 
-	srv.until(a.CallID, func(e call.Event) bool { return e.Recording == call.RecordingReady })
-	var file bytes.Buffer
-	must(t, srv.API.Recording(ctx, a.CallID, &file))
-	rec := readStereo(t, file.Bytes())
+	rec := srv.recording(a.CallID)
 
 	zero := find(t, events, call.RecordingStarted, "").At
 	joined := find(t, events, call.Joined, "").At.Sub(zero)
@@ -82,10 +67,12 @@ func managerAndClientTalk(t *testing.T, srv *server, manager, client *peers.Sipp
 }
 
 // A manager may be an operator's extension (a registered phone).
-func TestManagerIsAnOperator(t *testing.T) {
-	t.Parallel()
+func TestManagerIsAnOperator(t *testing.T) { onBothEngines(t, managerIsAnOperator) }
+
+func managerIsAnOperator(t *testing.T, start engine) {
+	t.Helper()
 	srv := start(t, serverproc.Options{})
-	must(t, srv.API.Do(limit(t), "PUT", "/api/v1/operators/101", map[string]any{"name": "Анна", "password": phonePassword}, nil))
+	srv.extension("101", packet{"name": "Анна"})
 	client := peers.Answerer{Tone: clientTone, HangUp: 3 * time.Second}.Start(t)
 	srv.trunk("clients", client)
 	manager := peers.Phone{Extension: "101", Server: addrOf(t, srv.SIP), Password: phonePassword, Tone: managerTone}.Start(t)

@@ -226,12 +226,14 @@ var rows = map[string]struct {
 	},
 }
 
-func TestTransfersWithPhones(t *testing.T) {
-	t.Parallel()
+func TestTransfersWithPhones(t *testing.T) { onBothEngines(t, transfersWithPhones) }
+
+func transfersWithPhones(t *testing.T, start engine) {
+	t.Helper()
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := cast(t, row.flags...)
+			s := cast(t, start, row.flags...)
 			row.play(s)
 			s.ends(row.want)
 		})
@@ -240,9 +242,11 @@ func TestTransfersWithPhones(t *testing.T) {
 
 // A phone with a stack of its own, baresip: it presses *2 and is back by *1,
 // holds, resumes, and transfers by its key, after which it hangs up by itself.
-func TestTransfersWithBaresip(t *testing.T) {
-	t.Parallel()
-	s := cast(t)
+func TestTransfersWithBaresip(t *testing.T) { onBothEngines(t, transfersWithBaresip) }
+
+func transfersWithBaresip(t *testing.T, start engine) {
+	t.Helper()
+	s := cast(t, start)
 	if code := s.people["101"].Register(addrOf(t, s.SIP), "101", phonePassword, 0); code != 200 {
 		t.Fatalf("101 is still registered: %d", code)
 	}

@@ -35,7 +35,8 @@ type Engine interface {
 
 // Leg is one phone's part in a call.
 type Leg interface {
-	// ID is the name of the leg within its call: m1, c1.
+	// ID is the name of the leg within its call: m1, c1. One that came in is c1
+	// from a trunk and o1 from an operator.
 	ID() string
 
 	// Info is what is known of the leg; it does not change once Dial has

@@ -269,7 +269,7 @@ func (r *race) goesOn(ctx context.Context, a *attempt, ev ari.Event) (answered b
 		a.over = true
 		r.l.e.forget(a.channel)
 		f := r.failure(statusOf(ev), ev.CauseText, a.phase, nil)
-		f.Q850 = ev.Cause
+		f.Q850 = causeOf(ev)
 		r.worst = worse(r.worst, f)
 		if f.Code >= 600 { // RFC 3261 §16.7: a 6xx speaks for all phones
 			for _, other := range r.attempts {

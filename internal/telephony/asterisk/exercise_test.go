@@ -41,7 +41,7 @@ func newRig(t *testing.T) *telephonytest.Rig {
 		},
 		Extension: "101", Password: "secret", Operator: telephonytest.NewSIPPhone(t, 1100),
 		Stranger: telephonytest.NewSIPPhone(t, 1300),
-		Calls:    calls, KeyMethod: asterisk.KeyMethod, DerivedQ850: true, CoarseTransfer: true, Gap: 200 * time.Millisecond,
+		Calls:    calls, KeyMethod: asterisk.KeyMethod, StatusOnly: true, CoarseTransfer: true, Gap: 200 * time.Millisecond,
 		Patience: 3 * time.Second,
 	}
 	p := place{operator: directory.Operator{Extension: r.Extension}}

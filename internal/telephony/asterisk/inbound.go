@@ -25,7 +25,11 @@ func (e *Engine) arrived(c ari.Channel) {
 	info := telephony.Info{
 		Inbound: true, From: c.Caller.Number, FromName: c.Caller.Name, To: c.Dialplan.Exten, CallID: c.Name,
 	}
-	l, err := e.newLeg("in", info)
+	endpoint, name := endpointIn(c.Name), "o1"
+	if _, ok := e.trunkAt(endpoint); ok {
+		name = "c1"
+	}
+	l, err := e.newLeg(name, info)
 	if err != nil {
 		refuse(causeCongestion, err.Error())
 		return
@@ -33,7 +37,6 @@ func (e *Engine) arrived(c ari.Channel) {
 	l.channel = c.ID
 	l.make(c.ID)
 	e.enter(c.ID, l)
-	endpoint := endpointIn(c.Name)
 	e.tasks.Run(func() {
 		if err := l.identify(endpoint); err != nil {
 			l.log.Warn("a call is refused", "channel", c.Name, "err", err)

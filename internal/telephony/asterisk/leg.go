@@ -107,10 +107,13 @@ func (l *leg) Listen(li media.Listener) error {
 // Play lets the phone hear p.
 func (l *leg) Play(ctx context.Context, p telephony.Prompt) error {
 	return l.during(ctx, func(ctx context.Context) error {
-		if err := l.voice.says(ctx, l.its(), 1); err != nil {
+		// What has been begun is finished, also of a sound that is given up as it
+		// begins: else nobody knows where the phone is.
+		whole := context.WithoutCancel(ctx)
+		defer func() { _ = l.voice.says(whole, l.its(), -1) }() // the leg may have ended
+		if err := l.voice.says(whole, l.its(), 1); err != nil {
 			return err
 		}
-		defer func() { _ = l.voice.says(context.WithoutCancel(ctx), l.its(), -1) }() // the leg may have ended
 		return l.voice.stream.Play(ctx, p.Clip, p.Loop)
 	})
 }

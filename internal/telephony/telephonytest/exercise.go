@@ -33,9 +33,9 @@ type Rig struct {
 	// KeyMethod is the telephony.Digit.Method of every key of an engine that
 	// cannot tell how one came; empty: it can.
 	KeyMethod string
-	// DerivedQ850: where the network gives no cause the engine gives the one
-	// that the status stands for.
-	DerivedQ850 bool
+	// StatusOnly: of a call that does not come about the engine may hear the
+	// status and not the network's Q.850 cause.
+	StatusOnly bool
 	// CoarseTransfer: of a transfer the engine can tell a phone that it is under
 	// way, that it came about, and (503) that it did not, and nothing else.
 	CoarseTransfer bool

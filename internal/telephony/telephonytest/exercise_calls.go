@@ -139,7 +139,7 @@ func inboundCases() []exercise {
 			caller := r.Outside[0]
 			caller.Call(r.Server, number, "", "84950000000")
 			l := incoming(t, r)
-			if i := l.Info(); !i.Inbound || i.Trunk != caller.Trunk || i.Operator != "" || i.From != number || i.To != "84950000000" {
+			if i := l.Info(); l.ID() != "c1" || !i.Inbound || i.Trunk != caller.Trunk || i.Operator != "" || i.From != number || i.To != "84950000000" {
 				t.Errorf("%+v", i)
 			}
 			if err := l.Ringing(t.Context()); err != nil {
@@ -283,7 +283,8 @@ func inboundCases() []exercise {
 		}},
 		{"from an operator who proves to be one", func(t *testing.T, r *Rig) {
 			r.Operator.Call(r.Server, r.Extension, r.Password, "100")
-			if i := incoming(t, r).Info(); !i.Inbound || i.Operator != r.Extension || i.Trunk != "" || i.To != "100" {
+			l := incoming(t, r)
+			if i := l.Info(); l.ID() != "o1" || !i.Inbound || i.Operator != r.Extension || i.Trunk != "" || i.To != "100" {
 				t.Errorf("%+v", i)
 			}
 		}},

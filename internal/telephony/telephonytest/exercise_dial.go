@@ -319,7 +319,7 @@ func refusals() (cases []exercise) {
 				c.change(r, &d)
 			}
 			err := fails(t, r, d)
-			if err.Code != c.code || err.Phase != c.phase || err.Q850 != c.q850 && (c.q850 != 0 || !r.DerivedQ850) || err.Trunk != d.Trunk || err.Reason == "" || err.Elapsed <= 0 {
+			if err.Code != c.code || err.Phase != c.phase || err.Q850 != c.q850 && (err.Q850 != 0 || !r.StatusOnly) || err.Trunk != d.Trunk || err.Reason == "" || err.Elapsed <= 0 {
 				t.Errorf("%+v, want code %d, phase %s, Q.850 %d, trunk %q", err, c.code, c.phase, c.q850, d.Trunk)
 			}
 			if c.manner.Foreign {

@@ -35,7 +35,9 @@ type Event struct {
 	Peer       *Channel `json:"peer"`
 	DialStatus string   `json:"dialstatus"`
 	// Digit is a key (ChannelDtmfReceived): the event comes when it is let go.
-	Digit string `json:"digit"`
+	// DurationMS is how long it was held, in milliseconds.
+	Digit      string `json:"digit"`
+	DurationMS int    `json:"duration_ms"`
 	// Cause is why a channel ended, by Q.850; TechCause what the other side
 	// said, a SIP status, 0: nothing, or an Asterisk that does not tell
 	// (ChannelDestroyed, ChannelHangupRequest).
