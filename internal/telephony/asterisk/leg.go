@@ -30,6 +30,7 @@ type leg struct {
 	digits *telephony.Digits
 	refers *telephony.Refers
 	held   telephony.Flag
+	keys   keys
 	voice  *voice
 	// dialling takes what concerns a call that is not answered yet; nil: the
 	// phone called us.
@@ -246,7 +247,7 @@ func (l *leg) told(channel string, ev ari.Event) {
 func (l *leg) handle(ev ari.Event) {
 	switch ev.Type {
 	case ari.ChannelDtmfReceived:
-		if len(ev.Digit) == 1 {
+		if len(ev.Digit) == 1 && l.keys.isNew(ev) {
 			l.digits.Push(telephony.Digit{Key: ev.Digit[0], At: time.Now(), Method: KeyMethod})
 		}
 	case ari.ChannelHold:
