@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -56,19 +55,6 @@ func (s *server) wants(name string, status call.Status) call.Status {
 	}
 	s.t.Logf("status %v in place of %v: %s", d.status, status, d.why)
 	return d.status
-}
-
-// startOnAsterisk starts an Asterisk and a server that drives it.
-func startOnAsterisk(t *testing.T, o serverproc.Options) *server {
-	t.Helper()
-	p := &pbx{Asterisk: asterisktest.Start(t, "")}
-	// --media-timeout has no effect there: it is a setting of endpoints.
-	if i := slices.Index(o.Args, "--media-timeout"); i >= 0 {
-		d, err := time.ParseDuration(o.Args[i+1])
-		must(t, err)
-		p.rtpTimeout = fmt.Sprint(d.Seconds())
-	}
-	return p.serve(t, o)
 }
 
 // serve starts a server that drives the Asterisk.
