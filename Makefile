@@ -28,6 +28,10 @@ demo: build ## Place a real callback between two phones on this machine, tell a 
 test: peers asterisk tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
 	$(GO) test -race -timeout 15m -p $(PARALLEL) ./...
 
+.PHONY: test-asterisk
+test-asterisk: peers asterisk ## Also the acceptance tests on a real Asterisk, from the same source; not in test until it is steady
+	$(GO) test -race -tags asterisk -timeout 30m ./internal/e2e
+
 .PHONY: peers
 peers: ## Install the programs that tests call: other SIP phones, a browser, a database
 	@scripts/install-peers

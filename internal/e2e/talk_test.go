@@ -26,15 +26,28 @@ const slack = 500 * time.Millisecond
 // sipp as manager and client: status 200, both tones heard by the right side;
 // the stereo file has the client left, the manager and prompts right, the talk
 // gapless.
-func TestManagerAndClientTalk(t *testing.T) { onBothEngines(t, managerAndClientTalk) }
+func TestManagerAndClientTalk(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, start engine) {
+		t.Helper()
+		srv := start(t, serverproc.Options{})
+		manager, client := talkers(t)
+		srv.trunk("managers", manager)
+		srv.trunk("clients", client)
+		managerAndClientTalk(t, srv, manager, client)
+	})
+}
 
-func managerAndClientTalk(t *testing.T, start engine) {
+// talkers are the phones of the two.
+func talkers(t *testing.T) (manager, client *peers.Sipp) {
 	t.Helper()
-	srv := start(t, serverproc.Options{})
-	manager := peers.Answerer{Tone: managerTone}.Start(t)
-	client := peers.Answerer{Tone: clientTone, Ring: 500 * time.Millisecond, HangUp: 4 * time.Second}.Start(t)
-	srv.trunk("managers", manager)
-	srv.trunk("clients", client)
+	return peers.Answerer{Tone: managerTone}.Start(t),
+		peers.Answerer{Tone: clientTone, Ring: 500 * time.Millisecond, HangUp: 4 * time.Second}.Start(t)
+}
+
+// managerAndClientTalk lets a callback's two sides talk, and wants all of it in
+// the recording.
+func managerAndClientTalk(t *testing.T, srv *server, manager, client *peers.Sipp) {
+	t.Helper()
 	a := srv.callback(order(nil))
 	ctx := limit(t)
 	must(t, manager.Audio.Hears(ctx, clientTone))
