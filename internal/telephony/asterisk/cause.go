@@ -73,8 +73,8 @@ func statusOf(ev ari.Event) int {
 // cause is lost on the way: chan_pjsip_session_end overwrites it.
 var made = map[int]int{
 	401: causeRejected, 403: causeRejected, 407: causeRejected, 404: causeUnallocated, 408: causeNoResponse, 410: causeNumberChanged,
-	420: causeNoRoute, 480: causeNoAnswer, 483: causeNoAnswer, 484: causeInvalidNumber, 485: causeUnallocated, 486: causeBusy,
-	500: causeFailure, 502: causeOutOfOrder, 503: causeNoCircuit, 600: causeBusy, 603: causeRejected, 604: causeUnallocated,
+	420: causeNoRoute, 480: causeNoAnswer, 483: causeNoAnswer, 484: causeInvalidNumber, 485: causeUnallocated, 486: causeBusy, 488: causeIncompatible,
+	500: causeFailure, 502: causeOutOfOrder, 503: causeNoCircuit, 600: causeBusy, 603: causeRejected, 604: causeUnallocated, 606: causeIncompatible,
 }
 
 // causeOf is the Q.850 cause of a call that did not come about, 0 if it tells no
