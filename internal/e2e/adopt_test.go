@@ -290,7 +290,7 @@ func TestAsteriskThatDiesEndsItsCalls(t *testing.T) {
 	k.hears("client-101", "101")
 	must(t, syscall.Kill(k.node.PID(), syscall.SIGKILL))
 	events := k.expect(k.id, call.Completed) // they have talked
-	for _, leg := range []string{"in", "o1"} {
+	for _, leg := range []string{"c1", "o1"} {
 		if e := find(t, events, call.LegEnded, leg); e.By != telephony.ByNetwork || !strings.Contains(e.Reason, "out of reach") {
 			t.Errorf("%+v", e)
 		}

@@ -154,7 +154,7 @@ func TestDrain(t *testing.T) { onBothEngines(t, drain) }
 
 func drain(t *testing.T, start engine) {
 	t.Helper()
-	srv := start(t, serverproc.Options{Data: t.TempDir()})
+	srv := start(t, serverproc.Options{Data: t.TempDir(), Args: []string{"--keep-calls=false"}})
 	manager := peers.Answerer{Tone: managerTone}.Start(t)
 	client := peers.Answerer{Tone: clientTone}.Start(t)
 	srv.trunk("managers", manager)
