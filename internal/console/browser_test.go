@@ -93,16 +93,20 @@ func signInAt(t *testing.T, ctx context.Context, s *httpapitest.Server, path, ke
 // click presses what the selector finds.
 func click(t *testing.T, ctx context.Context, selector string) {
 	t.Helper()
-	if err := chromedp.Do(ctx, chromedp.Click(selector)); err != nil {
-		t.Fatal(err)
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(limited, chromedp.Click(selector)); err != nil {
+		t.Fatalf("click %s: %v", selector, err)
 	}
 }
 
 // write puts a text in the place of what is in a field.
 func write(t *testing.T, ctx context.Context, selector, text string) {
 	t.Helper()
-	if err := chromedp.Do(ctx, chromedp.SetValue(selector, text)); err != nil {
-		t.Fatal(err)
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(limited, chromedp.SetValue(selector, text)); err != nil {
+		t.Fatalf("write into %s: %v", selector, err)
 	}
 }
 

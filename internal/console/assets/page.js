@@ -35,10 +35,13 @@ function takeOver(old, fresh) {
   for (const [i, part] of [...old.childNodes].entries()) takeOver(part, parts[i]);
 }
 
-// refresh shows the page's main part as it is now.
-export async function refresh() {
+// armed tells that a button waits for its second press, which it must not lose.
+const armed = () => document.querySelector('[data-armed]');
+
+// refresh shows the page's main part as it is now; unless tells when not to.
+export async function refresh(unless = () => false) {
   const fresh = await fetchPage();
-  if (fresh) takeOver(document.getElementById('shown'), fresh.getElementById('shown'));
+  if (fresh && !unless()) takeOver(document.getElementById('shown'), fresh.getElementById('shown'));
 }
 
 // keepFresh refreshes the page when something happens on any call, at most once a
@@ -48,10 +51,10 @@ export function keepFresh() {
   let last = 0;
   let planned = 0;
   const soon = () => {
-    if (planned || document.hidden || document.querySelector('[data-armed]')) return;
+    if (planned || document.hidden || armed()) return;
     planned = setTimeout(async () => {
       try {
-        await refresh();
+        await refresh(armed);
       } finally {
         last = Date.now();
         planned = 0;
