@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -199,7 +200,8 @@ func (v *Vosk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// voskRecognizer ends an utterance at the first quiet message after a loud one.
+// voskRecognizer ends an utterance when it has been quiet for half a second, as
+// the models of Vosk do, wherever the borders of the messages are.
 type voskRecognizer struct {
 	at       int // samples heard
 	from, to int // of the loud ones
@@ -207,19 +209,29 @@ type voskRecognizer struct {
 }
 
 func (r *voskRecognizer) take(v *Vosk, sound Sound, message []byte) string {
-	samples := Samples(message)
-	loud := Loud(samples)
-	if loud && r.to == 0 {
-		r.from = r.at
+	ended := ""
+	for frame := range slices.Chunk(Samples(message), sound.Rate/100) {
+		loud := Loud(frame)
+		if loud && r.to == 0 {
+			r.from = r.at
+		}
+		r.at += len(frame)
+		if loud {
+			r.to = r.at
+		}
+		if r.to == 0 {
+			continue
+		}
+		r.samples = append(r.samples, frame...)
+		if r.at-r.to >= sound.Rate/2 {
+			ended = r.end(v, sound)
+		}
 	}
-	r.at += len(samples)
 	switch {
-	case loud:
-		r.to = r.at
-		r.samples = append(r.samples, samples...)
-		return `{"partial" : "слу"}`
+	case ended != "":
+		return ended
 	case r.to > 0:
-		return r.end(v, sound)
+		return `{"partial" : "слу"}`
 	}
 	return `{"partial" : ""}`
 }
@@ -228,7 +240,7 @@ func (r *voskRecognizer) end(v *Vosk, sound Sound) string {
 	if r.to == 0 {
 		return `{"text" : ""}`
 	}
-	sound.Samples = r.samples
+	sound.Samples = r.samples[:r.to-r.from]
 	text := v.hear(sound)
 	type word struct {
 		Conf  float64 `json:"conf"`
