@@ -228,6 +228,57 @@ func TestAsteriskKeepsAConsultationThroughTheDeathOfTheServer(t *testing.T) {
 	k.nothingLeft(t)
 }
 
+// A hold outlives the server: who was put on hold hears music again, and is heard
+// when it ends. The CRM, which was told of the call by the first process, is told
+// of it by the second one, as one call.
+func TestAsteriskKeepsAHoldThroughTheDeathOfTheServer(t *testing.T) {
+	t.Parallel()
+	k := castKept(t, "--outbound-allow", "127.0.0.0/8")
+	portal := k.crm(nil)
+	k.inbound()
+	k.hears("client-101", "101")
+	k.holds("101", true)
+	k.hears("client:music", "")
+	must(t, k.Kill())
+	k.again()
+	k.is(call.Continued)
+	k.hears("client:music", "")
+	k.holds("101", false)
+	k.hears("client-101", "101")
+	k.leaves("client")
+	k.told(outcome{Status: call.Completed, Responsible: "101", Stages: []string{"101 done"}, Passes: []string{"hold", "resumed"}})
+	k.has(portal, k.id)
+	if n := len(portal.Calls()); n != 1 {
+		t.Errorf("the portal has %d calls", n)
+	}
+	k.nothingLeft(t)
+}
+
+// Three who talk together go on without the server, and after it.
+func TestAsteriskKeepsAThreeWayTalkThroughTheDeathOfTheServer(t *testing.T) {
+	t.Parallel()
+	k := castKept(t)
+	k.inbound()
+	k.hears("client-101", "101")
+	k.press("101", "*2102#")
+	k.hears("101-102 client:music", "")
+	k.press("101", "*3")
+	k.hears("client-101-102", "101-102")
+	must(t, k.Kill())
+	k.hears("client-101-102", "")
+	k.again()
+	k.is(call.Continued)
+	k.hears("client-101-102", "101-102")
+	k.leaves("101")
+	k.hears("client-102", "102")
+	k.leaves("102")
+	k.told(outcome{
+		Status: call.Completed, Responsible: "102", Stages: []string{"101 transferred", "102 done"},
+		Passes: []string{"started 101 102 attended keys", "completed 102 three_way"},
+	})
+	k.nothingLeft(t)
+}
+
 // A caller whom nobody has answered yet is taken along his route again.
 func TestAsteriskKeepsACallerWhoIsNotAnsweredThroughTheDeathOfTheServer(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package asterisk
 
 import (
+	"bytes"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -42,11 +43,20 @@ type snoop struct {
 	// late is by how much each packet comes later to us, for the way and because
 	// we were asleep.
 	late func(tick int) time.Duration
+	// quiet tells when the phone sends zeros; nil: never.
+	quiet func(tick int) bool
 }
 
 // speech is what a phone says at a tick: every one differs, and none is silent.
 func speech(tick int) []byte {
-	return slices.Repeat([]byte{byte(1 + tick%80), byte(1 + tick/80)}, frame/2)
+	return slices.Repeat([]byte{byte(1 + tick%80), byte(101 + tick/80)}, frame/2)
+}
+
+func (s snoop) says(tick int) []byte {
+	if s.quiet != nil && s.quiet(tick) {
+		return slices.Repeat([]byte{0xD5}, frame)
+	}
+	return speech(tick)
 }
 
 // hears lets a tape hear a snoop.
@@ -65,7 +75,7 @@ func hears(s snoop) *tape {
 			if len(queue) >= 25 {
 				queue = nil
 			}
-			queue = append(queue, speech(next))
+			queue = append(queue, s.says(next))
 		}
 		due++
 		if s.asleep[tick] {
@@ -108,8 +118,9 @@ func said(from, to int) (all []byte) {
 	return all
 }
 
-// Whoever is late, Asterisk's reader, its timer, the phone's packets or we:
-// nothing is left out, doubled, or out of its place for more than that.
+// Whoever is late, Asterisk's reader, its timer, the phone's packets (by less
+// than a pause) or we: nothing is left out, doubled, or out of its place for more
+// than that.
 func TestWhatASnoopHearsIsWholeHoweverLateItIsRead(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const ticks, end = 600, 560
@@ -126,7 +137,7 @@ func TestWhatASnoopHearsIsWholeHoweverLateItIsRead(t *testing.T) {
 		}
 		worst := 0
 		for range rapid.IntRange(0, 4).Draw(t, "jams") {
-			from, n := rapid.IntRange(1, 500).Draw(t, "jammed"), rapid.IntRange(1, 9).Draw(t, "until")
+			from, n := rapid.IntRange(1, 500).Draw(t, "jammed"), rapid.IntRange(1, pause/frame-1).Draw(t, "until")
 			if lost += n; lost > 20 {
 				break
 			}
@@ -166,6 +177,60 @@ func TestAPauseOfThePhoneIsAsLongAsItWas(t *testing.T) {
 			t.Errorf("forgets %v: %d ms on the track, want %d", forgets, len(got)/8, len(want)/8)
 		}
 	}
+}
+
+// A phone whose pauses are exact silence (noise suppression, a made voice): those
+// of 240 ms and more are as long as they were, but that they make up for what the
+// shorter ones have left out: by an eighth of themselves, or at once if they last
+// for more than half a second.
+func TestAPauseInExactSilenceIsAsLongAsItWas(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const end = 600
+		s := snoop{forgets: rapid.Bool().Draw(t, "forgets"), reaches: counted(end), asleep: make([]bool, end+10)}
+		silent := map[int]bool{}
+		s.quiet = func(tick int) bool { return silent[tick] }
+		type silence struct{ from, n int }
+		var pauses []silence
+		short := 0 // in all: more than flushed is made up for at once
+		for at := rapid.IntRange(20, 60).Draw(t, "first words"); at < 500; at += rapid.IntRange(10, 60).Draw(t, "words") {
+			n := rapid.OneOf(rapid.IntRange(1, 3), rapid.IntRange(pause/frame, 40)).Draw(t, "silence")
+			if n < pause/frame {
+				if short += n; short > 40 {
+					break
+				}
+			} else {
+				pauses = append(pauses, silence{at, n})
+			}
+			for i := range n {
+				silent[at+i] = true
+			}
+			at += n
+		}
+		jitter := rapid.IntRange(0, 15).Draw(t, "our own lateness in ms")
+		s.late = func(tick int) time.Duration { return time.Duration(tick*7%(jitter+1)) * time.Millisecond }
+		got := hears(s).bytes
+		place := func(tick int) int {
+			i := bytes.Index(got, speech(tick))
+			if i < 0 {
+				t.Fatalf("what was said at tick %d is not on the track", tick)
+			}
+			return i
+		}
+		for _, p := range pauses {
+			was := p.n * frame
+			is := place(p.from+p.n) - place(p.from-1) - frame
+			most := was / 8
+			if was > flushed {
+				most = earliest
+			}
+			if off := is - was; off < 0 || off > most {
+				t.Errorf("a pause of %d ms is one of %d ms", was/8, is/8)
+			}
+		}
+		if early := (end-1)*frame - place(end-1); early < 0 || early > earliest {
+			t.Errorf("the end is early by %d ms", early/8)
+		}
+	})
 }
 
 // A timer that forgets leaves more and more in the queue until Asterisk throws

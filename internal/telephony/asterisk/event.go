@@ -72,8 +72,16 @@ func (h listener) Lost(err error) {
 	if since < outage {
 		return
 	}
+	// All of them before the first is told of: who hears that one side of a talk is
+	// gone hangs the other up, and that would be the reason.
+	var legs []*leg
 	for _, l := range e.legs() {
-		l.end(&telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: fmt.Sprintf("Asterisk is out of reach for %v", outage)})
+		if l.claimEnd() {
+			legs = append(legs, l)
+		}
+	}
+	for _, l := range legs {
+		l.endFor(&telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: fmt.Sprintf("Asterisk is out of reach for %v", outage)})
 	}
 }
 

@@ -280,12 +280,23 @@ func (l *leg) handle(ev ari.Event) {
 
 // end ends the leg, once; Asterisk is told unless it was who told.
 func (l *leg) end(cause *telephony.HangupError) {
-	l.mu.Lock()
-	if l.ended {
-		l.mu.Unlock()
-		return
+	if l.claimEnd() {
+		l.endFor(cause)
 	}
+}
+
+// claimEnd leaves the end of the leg to the caller; false: it has ended.
+func (l *leg) claimEnd() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := !l.ended
 	l.ended = true
+	return first
+}
+
+// endFor ends the leg for who has claimed its end.
+func (l *leg) endFor(cause *telephony.HangupError) {
+	l.mu.Lock()
 	channel, answered := l.channel, l.answered
 	l.mu.Unlock()
 	l.cancel(cause)
