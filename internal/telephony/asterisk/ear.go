@@ -7,8 +7,8 @@ import (
 	"github.com/perezvon/perezvon/internal/media"
 )
 
-// ear puts what a snoop hears to where it was said. A voice's track gets
-// everything through it; what comes straight from the phone passes as it is.
+// ear puts what a voice hears to where it was said. A voice's track gets everything
+// through it.
 //
 // A snoop is read by Asterisk's timer and not by the phone's packets. What the
 // phone sends waits in a queue, in order, and each tick takes 20 ms of it, or
@@ -22,47 +22,75 @@ import (
 // that of a phone which sends zeros, so its length decides: longer than packets are
 // late, it is a pause of the phone; longer than can wait in the queue, what follows
 // belongs to the moment it comes.
+//
+// While the phone goes from bridge to bridge nobody reads it, and what it sends
+// waits in its socket. So its order counts from one to the other, too: what comes
+// straight from the phone is put behind what its snoop heard before, by the phone's
+// own timestamps, and the other way round. Before there is a snoop it passes as it
+// is.
 type ear struct {
 	media.Track
-	// snoops tells whether the voice hears the phone through its snoop.
-	snoops *atomic.Bool
+	*source
 
-	hearing
+	began time.Time // of all
+	ssrc  uint32    // of what is put; 0: there was no snoop yet
+	heard bool      // there was sound
+	place int64     // behind the newest of it, in samples since began
+	// zeros is the silence since the last sound, quiet what of it is no lateness,
+	// and early how much of it has been left out: all in samples.
+	zeros, quiet, early int64
+
+	snooped  snooped
+	straight straight
 }
 
-// hearing is what an ear has heard. It belongs to the goroutine that reads.
-type hearing struct {
+// source tells where a voice's sound is from.
+type source struct {
+	// snoops: it is heard through a snoop.
+	snoops atomic.Bool
+	// moved is when the phone was last brought somewhere, in nanoseconds of Unix
+	// time; it is on its way until then.
+	moved atomic.Int64
+}
+
+// snooped is how a snoop is read. It and all of an ear belong to the goroutine
+// that reads.
+type snooped struct {
 	on    bool      // the last packet was the snoop's
 	began time.Time // when its first one came
 	ssrc  uint32
 	next  uint32 // the timestamp that follows on the newest packet
 	ticks int64  // what Asterisk's timer has told since, in samples
-	place int64  // where the next sound belongs
-	heard bool   // there was sound
-	// zeros is the silence since the last sound, quiet what of it came on time, and
-	// early how much of it has been left out: all in samples.
-	zeros, quiet, early int64
 	// late is by how much the newest packets came after their ticks: the least
 	// of it is Asterisk's, the rest the way's and ours.
 	late [earWindow]time.Duration
 	n    int
 }
 
+// straight is what comes from the phone itself.
+type straight struct {
+	on         bool
+	ssrc, from uint32 // from is the timestamp of the packet
+	place      int64  // that belongs here
+}
+
 const (
+	// tick is how often Asterisk reads a snoop.
+	tick = 20 * time.Millisecond
 	// earWindow is how many packets are asked how late Asterisk is: longer than
-	// this process sleeps on a busy machine, and no longer than pause.
+	// this process sleeps on a busy machine.
 	earWindow = 20
 	// flushed is the longest silence that is taken for late packets, in samples:
 	// Asterisk lets half a second wait before it throws all of it away
-	// (AST_AUDIOHOOK_LONG_QUEUE_TOLERANCE), and a packet. So the sound of a phone
-	// that sends nothing in its pauses may be early by as much until it pauses
-	// for longer.
+	// (AST_AUDIOHOOK_LONG_QUEUE_TOLERANCE), and a packet.
 	flushed = media.ClockRate/2 + media.ClockRate/50
 	// pause is the shortest silence that is taken for the phone's own: packets that
 	// are later than that are rare even on a busy machine, and each of them costs a
 	// gap. Ticks that are made up for count for nothing: with them the packets are
-	// late, too.
+	// late, too. Nor does what was silent while the phone was on its way.
 	pause = media.ClockRate * 240 / 1000
+	// arrives is how long after its way a phone may be silent for it.
+	arrives = 100 * time.Millisecond
 	// earliest is how early words may be by the pauses that were left out.
 	earliest = media.ClockRate
 	// skew is MAX_TIMESTAMP_SKEW: what timestamps leave out below it was lost on
@@ -70,22 +98,58 @@ const (
 	skew = 640
 )
 
-// tick is how often Asterisk reads a snoop.
-const tick = 20 * time.Millisecond
-
 // Packet implements media.Listener.
 func (e *ear) Packet(at time.Time, codec media.Codec, ssrc, timestamp uint32, payload []byte) {
-	if !e.snoops.Load() {
-		e.on = false
-		e.Track.Packet(at, codec, ssrc, timestamp, payload)
+	if e.began.IsZero() {
+		e.began = at
+	}
+	if e.snoops.Load() {
+		e.straight.on = false
+		e.snoop(at, codec, ssrc, timestamp, payload)
 		return
 	}
-	if !e.on || ssrc != e.ssrc {
-		e.hearing = hearing{on: true, began: at, ssrc: ssrc, next: timestamp}
+	e.snooped.on = false
+	if e.ssrc != 0 {
+		e.phone(at, codec, ssrc, timestamp, payload)
+		return
 	}
-	switch gap := int32(timestamp - e.next); { //nolint:gosec // wraps as timestamps do
+	e.Track.Packet(at, codec, ssrc, timestamp, payload)
+	e.heard, e.place = true, samples(at.Sub(e.began))+int64(len(payload))
+}
+
+// phone takes what comes from the phone itself.
+func (e *ear) phone(at time.Time, codec media.Codec, ssrc, timestamp uint32, payload []byte) {
+	s, now := &e.straight, samples(at.Sub(e.began))
+	place := s.place + int64(int32(timestamp-s.from)) //nolint:gosec // wraps as timestamps do
+	switch far := now - place; {
+	case !s.on:
+		if e.quiet >= pause {
+			e.place += e.quiet
+		}
+		e.early, place = max(now-e.place, 0), e.place
+		if !e.heard || e.zeros > flushed || e.early > earliest || e.place-now > flushed {
+			e.early, place = 0, now
+		}
+	case ssrc != s.ssrc, far > earliest, far < -flushed:
+		e.early, place = 0, now
+	}
+	*s = straight{on: true, ssrc: ssrc, from: timestamp, place: place}
+	e.put(place, codec, payload)
+	e.heard, e.zeros, e.quiet = true, 0, 0
+}
+
+// snoop takes what comes from the snoop.
+func (e *ear) snoop(at time.Time, codec media.Codec, ssrc, timestamp uint32, payload []byte) {
+	s := &e.snooped
+	if !s.on || ssrc != s.ssrc {
+		*s = snooped{on: true, began: at, ssrc: ssrc, next: timestamp}
+		if e.ssrc == 0 {
+			e.ssrc = max(^ssrc, 1) // another source than the phone, so that the track begins anew with it
+		}
+	}
+	switch gap := int32(timestamp - s.next); { //nolint:gosec // wraps as timestamps do
 	case 0 < gap && gap < skew:
-		e.ticks += int64(gap)
+		s.ticks += int64(gap)
 		e.place += int64(gap)
 	case -skew < gap && gap < 0:
 		if !silent(payload) {
@@ -94,12 +158,13 @@ func (e *ear) Packet(at time.Time, codec media.Codec, ssrc, timestamp uint32, pa
 		return
 	}
 	size := int64(len(payload))
-	e.next = timestamp + uint32(size) //nolint:gosec // of a packet
-	now, onTime := e.now(at)
-	e.ticks += size
+	s.next = timestamp + uint32(size) //nolint:gosec // of a packet
+	now, onTime := s.now(at)
+	now += samples(s.began.Sub(e.began))
+	s.ticks += size
 	if silent(payload) {
 		e.zeros += size
-		if onTime {
+		if onTime && at.UnixNano() > e.moved.Load()+int64(arrives) {
 			e.quiet += size
 		}
 		return
@@ -118,27 +183,28 @@ func (e *ear) Packet(at time.Time, codec media.Codec, ssrc, timestamp uint32, pa
 	}
 	e.heard, e.zeros, e.quiet, e.early = true, 0, 0, left
 	e.put(e.place, codec, payload)
-	e.place += size
 }
 
-// now is the moment of the tick whose packet came at a time, in samples, and
-// whether it came when it was due.
-func (e *ear) now(at time.Time) (now int64, onTime bool) {
-	late := at.Sub(e.began) - duration(e.ticks)
-	e.late[e.n%earWindow] = late
-	e.n++
-	least := e.late[0]
-	for _, l := range e.late[1:min(e.n, earWindow)] {
+// now is the moment of the tick whose packet came at a time, in samples since the
+// first, and whether it came when it was due.
+func (s *snooped) now(at time.Time) (now int64, onTime bool) {
+	late := at.Sub(s.began) - duration(s.ticks)
+	s.late[s.n%earWindow] = late
+	s.n++
+	least := s.late[0]
+	for _, l := range s.late[1:min(s.n, earWindow)] {
 		least = min(least, l)
 	}
-	return e.ticks + int64(least*media.ClockRate/time.Second), late-least < tick
+	return s.ticks + samples(least), late-least < tick
 }
 
 // put hands a sound on, as a phone would send it whose clock is perfect.
 func (e *ear) put(place int64, codec media.Codec, payload []byte) {
-	// Another source than the phone, so that the track begins anew with it.
-	e.Track.Packet(e.began.Add(duration(place)), codec, ^e.ssrc, uint32(place), payload) //nolint:gosec // wraps as timestamps do
+	e.Track.Packet(e.began.Add(duration(place)), codec, e.ssrc, uint32(place), payload) //nolint:gosec // wraps as timestamps do
+	e.place = max(e.place, place+int64(len(payload)))
 }
+
+func samples(d time.Duration) int64 { return int64(d * media.ClockRate / time.Second) }
 
 func duration(samples int64) time.Duration {
 	return time.Duration(samples) * time.Second / media.ClockRate

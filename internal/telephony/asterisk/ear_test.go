@@ -3,7 +3,6 @@ package asterisk
 import (
 	"bytes"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,9 +61,8 @@ func (s snoop) says(tick int) []byte {
 // hears lets a tape hear a snoop.
 func hears(s snoop) *tape {
 	p := &tape{zero: time.Now()}
-	on := &atomic.Bool{}
-	on.Store(true)
-	e := &ear{Track: p, snoops: on}
+	e := &ear{Track: p, source: new(source)}
+	e.snoops.Store(true)
 	var queue [][]byte
 	next, due, ts, last := 0, 0, uint32(1000), 0
 	for tick := range s.asleep {
@@ -250,10 +248,52 @@ func TestAfterAQueueThatWasThrownAwayThePlaceIsRightAgain(t *testing.T) {
 // Of what comes from the phone itself the timestamps tell all.
 func TestWhatComesFromThePhoneIsPassedAsItIs(t *testing.T) {
 	p := &tape{zero: time.Now()}
-	e := &ear{Track: p, snoops: &atomic.Bool{}}
+	e := &ear{Track: p, source: new(source)}
 	e.Packet(p.zero, media.PCMA, 7, 0, speech(0))
 	e.Packet(p.zero.Add(time.Second), media.PCMA, 7, 8000, slices.Repeat([]byte{0xD5}, frame))
 	if want := slices.Concat(speech(0), make([]byte, 8000-frame), slices.Repeat([]byte{0xD5}, frame)); !slices.Equal(p.bytes, want) {
 		t.Errorf("%d bytes on the track", len(p.bytes))
+	}
+}
+
+// While a phone is brought from bridge to bridge nobody reads it: what it said
+// meanwhile comes at once, and belongs behind what was heard before.
+func TestAPhoneOnItsWayBetweenBridgesIsHeardWithoutAGap(t *testing.T) {
+	p := &tape{zero: time.Now()}
+	e := &ear{Track: p, source: new(source)}
+	at := func(tick int) time.Time { return p.zero.Add(time.Duration(tick) * 20 * time.Millisecond) }
+	straight := func(came, tick int) {
+		e.Packet(at(came), media.PCMA, 7, 5000+uint32(tick)*frame, speech(tick))
+	}
+	ticks := uint32(70000)
+	heard := func(came int, said []byte) {
+		e.Packet(at(came), media.PCMA, 9, ticks, said)
+		ticks += frame
+	}
+	for i := range 50 {
+		straight(i, i)
+	}
+	// Into a talk: its snoop is read all the while.
+	e.moved.Store(at(1000).UnixNano())
+	e.snoops.Store(true)
+	for i := 50; i < 65; i++ {
+		heard(i, slices.Repeat([]byte{0xD5}, frame))
+	}
+	e.moved.Store(at(64).UnixNano())
+	for i := 65; i < 120; i++ {
+		heard(i, speech(i-15))
+	}
+	// And home, where it is read from 0.4 s later on; what waited in the snoop's
+	// queue is lost.
+	e.snoops.Store(false)
+	for i := 121; i < 141; i++ {
+		straight(141, i)
+	}
+	for i := 141; i < 200; i++ {
+		straight(i, i)
+	}
+	want := slices.Concat(said(0, 105), said(121, 200))
+	if !slices.Equal(p.bytes, want) {
+		t.Errorf("%d ms are on the track, want %d", len(p.bytes)/8, len(want)/8)
 	}
 }

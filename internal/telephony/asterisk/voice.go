@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/perezvon/perezvon/internal/media"
 	"github.com/perezvon/perezvon/internal/media/stream"
@@ -37,14 +38,14 @@ type voice struct {
 	// phone is the bridge that the phone's channel is in, and ear the one of
 	// snoop, a channel that hears the phone wherever that is; empty: none.
 	phone, ear string
-	snoop      string      // made for the leg's first join; empty: there is none
-	snoops     atomic.Bool // what is heard at home is the snoop, not the phone
+	snoop      string // made for the leg's first join; empty: there is none
+	from       source // the snoop, or the phone, is what is heard at home
 }
 
 // record lets t take what the voice hears; nil: nobody.
 func (v *voice) record(t media.Track) {
 	if t != nil {
-		t = &ear{Track: t, snoops: &v.snoops}
+		t = &ear{Track: t, source: &v.from}
 	}
 	v.stream.Record(t)
 }
@@ -171,15 +172,15 @@ func (v *voice) settle(ctx context.Context, channel string) error {
 	switch {
 	case v.said > 0 && v.talk != "":
 		err := v.move(ctx, &v.ear, v.talk, v.snoop, true)
-		v.snoops.Store(false)
+		v.from.snoops.Store(false)
 		return errors.Join(err, v.move(ctx, &v.phone, v.home, channel, false))
 	case v.said > 0:
 		err := v.leave(ctx, &v.ear, v.snoop)
-		v.snoops.Store(false)
+		v.from.snoops.Store(false)
 		return errors.Join(err, v.move(ctx, &v.phone, v.home, channel, false))
 	case v.talk != "":
 		err := v.move(ctx, &v.phone, v.talk, channel, v.keep)
-		v.snoops.Store(true)
+		v.from.snoops.Store(true)
 		return errors.Join(err, v.move(ctx, &v.ear, v.home, v.snoop, true))
 	}
 	return nil // it may stay where it is
@@ -190,6 +191,8 @@ func (v *voice) move(ctx context.Context, at *string, bridge, channel string, ke
 	if *at == bridge {
 		return nil
 	}
+	v.from.moved.Store(math.MaxInt64 - int64(arrives))
+	defer func() { v.from.moved.Store(time.Now().UnixNano()) }()
 	if err := v.e.ari.AddChannels(ctx, bridge, keepKeys, channel); err != nil {
 		return err
 	}
