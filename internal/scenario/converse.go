@@ -219,7 +219,10 @@ func (t *talk) onHold(ctx context.Context, l, other *line, track media.Track) er
 		if err := l.Held().Wait(ctx, true); err != nil {
 			return err
 		}
-		t.event(call.Event{Type: call.Held, Leg: l.ID()})
+		if !l.toldHeld {
+			t.event(call.Event{Type: call.Held, Leg: l.ID()})
+		}
+		l.toldHeld = false
 		if l.mayTransfer() {
 			l.Record(nil) // what the phone plays meanwhile is not heard
 		}

@@ -122,6 +122,8 @@ type line struct {
 	name string
 	// gone: the leg belongs to another call now.
 	gone bool
+	// toldHeld: the timeline has it already that the phone holds the call.
+	toldHeld bool
 }
 
 // ID names the leg within the call.

@@ -132,8 +132,10 @@ func (r *resumed) takeUp() {
 	r.recordOn()
 	r.event(call.Event{Type: call.Continued, Reason: errRestarted.Error(), ElapsedMS: time.Since(r.left.Seen).Milliseconds()})
 	for _, s := range r.Legs {
-		if l := r.lines[s.Leg]; s.Held && r.here(s.Leg) && !l.Held().On() {
-			r.event(call.Event{Type: call.Resumed, Leg: s.Leg})
+		if l := r.lines[s.Leg]; s.Held && r.here(s.Leg) {
+			if l.toldHeld = l.Held().On(); !l.toldHeld {
+				r.event(call.Event{Type: call.Resumed, Leg: s.Leg})
+			}
 		}
 	}
 }
