@@ -15,6 +15,7 @@ import (
 	"github.com/perezvon/perezvon/internal/apiclient"
 	"github.com/perezvon/perezvon/internal/call"
 	"github.com/perezvon/perezvon/internal/serverproc"
+	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
 	"github.com/perezvon/perezvon/internal/telephony/telephonytest/peers"
 )
 
@@ -22,6 +23,7 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	telephonytest.Steady()
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "perezvon-e2e-")
 		if err != nil {

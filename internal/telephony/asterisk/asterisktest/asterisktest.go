@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/perezvon/perezvon/internal/localasterisk"
+	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
 )
 
 // App is the Stasis application that the dialplan hands calls to, Context the
@@ -25,6 +26,7 @@ func Start(t testing.TB, pjsip string) *localasterisk.Asterisk {
 // StartWith is Start with a configuration that holds more.
 func StartWith(t testing.TB, o localasterisk.Options) *localasterisk.Asterisk {
 	t.Helper()
+	telephonytest.Steady()
 	a, err := localasterisk.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/perezvon/perezvon/internal/telephony/telephonytest"
 )
 
 // Loopback is where every peer lives.
@@ -41,6 +43,7 @@ func start(t testing.TB, pkg, name string, args ...string) *process {
 	p.cmd.WaitDelay = time.Second
 	// Not outliving a test program that was killed.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	telephonytest.Steady()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
