@@ -4,6 +4,7 @@ GO      ?= go
 BIN     := bin
 LINTER  := $(BIN)/golangci-lint
 # Two test programs at once: the suites place calls in real time and want a CPU each.
+# The acceptance tests look at every 20 ms of what was recorded, and run alone.
 PARALLEL ?= 2
 FUZZTIME ?= 10s
 # More flags of the demo: DEMO="--language en --once".
@@ -26,11 +27,8 @@ demo: build ## Place a real callback between two phones on this machine, tell a 
 
 .PHONY: test
 test: peers asterisk tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
-	$(GO) test -race -timeout 15m -p $(PARALLEL) ./...
-
-.PHONY: test-asterisk
-test-asterisk: peers asterisk ## Also the acceptance tests on a real Asterisk, from the same source; not in test until it is steady
-	$(GO) test -race -tags asterisk -timeout 30m ./internal/e2e
+	$(GO) test -race -timeout 15m -p $(PARALLEL) $$($(GO) list ./... | grep -v /internal/e2e$$)
+	$(GO) test -race -timeout 20m -parallel 3 ./internal/e2e
 
 .PHONY: peers
 peers: ## Install the programs that tests call: other SIP phones, a browser, a database

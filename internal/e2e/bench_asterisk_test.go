@@ -1,5 +1,3 @@
-//go:build asterisk
-
 package e2e
 
 import (
