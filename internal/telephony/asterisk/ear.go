@@ -1,6 +1,7 @@
 package asterisk
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,11 +24,10 @@ import (
 // late, it is a pause of the phone; longer than can wait in the queue, what follows
 // belongs to the moment it comes.
 //
-// While the phone goes from bridge to bridge nobody reads it, and what it sends
-// waits in its socket. So its order counts from one to the other, too: what comes
-// straight from the phone is put behind what its snoop heard before, by the phone's
-// own timestamps, and the other way round. Before there is a snoop it passes as it
-// is.
+// What comes straight from the phone is put by the phone's own timestamps. While it
+// goes from bridge to bridge nobody reads it, and what it sends waits in its socket:
+// the first packets may all come at once, so the ones after them tell when these
+// were sent. Before there is a snoop it passes as it is.
 type ear struct {
 	media.Track
 	*source
@@ -67,11 +67,21 @@ type snooped struct {
 	n    int
 }
 
-// straight is what comes from the phone itself.
+// straight is what comes from the phone itself since the last change.
 type straight struct {
-	on         bool
-	ssrc, from uint32 // from is the timestamp of the packet
-	place      int64  // that belongs here
+	on    bool
+	began time.Time // when its first packet came
+	ssrc  uint32
+	from  uint32 // the timestamp that belongs to place
+	place int64
+	// waits is what came before it was known where it belongs.
+	waits []packet
+}
+
+type packet struct {
+	codec     media.Codec
+	timestamp uint32
+	payload   []byte
 }
 
 const (
@@ -89,7 +99,8 @@ const (
 	// gap. Ticks that are made up for count for nothing: with them the packets are
 	// late, too. Nor does what was silent while the phone was on its way.
 	pause = media.ClockRate * 240 / 1000
-	// arrives is how long after its way a phone may be silent for it.
+	// arrives is how long after its way a phone may be silent for it, or its packets
+	// late.
 	arrives = 100 * time.Millisecond
 	// earliest is how early words may be by the pauses that were left out.
 	earliest = media.ClockRate
@@ -104,6 +115,7 @@ func (e *ear) Packet(at time.Time, codec media.Codec, ssrc, timestamp uint32, pa
 		e.began = at
 	}
 	if e.snoops.Load() {
+		e.arrived()
 		e.straight.on = false
 		e.snoop(at, codec, ssrc, timestamp, payload)
 		return
@@ -121,21 +133,29 @@ func (e *ear) Packet(at time.Time, codec media.Codec, ssrc, timestamp uint32, pa
 func (e *ear) phone(at time.Time, codec media.Codec, ssrc, timestamp uint32, payload []byte) {
 	s, now := &e.straight, samples(at.Sub(e.began))
 	place := s.place + int64(int32(timestamp-s.from)) //nolint:gosec // wraps as timestamps do
-	switch far := now - place; {
-	case !s.on:
-		if e.quiet >= pause {
-			e.place += e.quiet
-		}
-		e.early, place = max(now-e.place, 0), e.place
-		if !e.heard || e.zeros > flushed || e.early > earliest || e.place-now > flushed {
-			e.early, place = 0, now
-		}
-	case ssrc != s.ssrc, far > earliest, far < -flushed:
-		e.early, place = 0, now
+	if far := now - place; !s.on || ssrc != s.ssrc || far > flushed || far < -flushed {
+		e.arrived()
+		*s = straight{on: true, began: at, ssrc: ssrc, from: timestamp, place: now, waits: s.waits}
+		place = now
 	}
-	*s = straight{on: true, ssrc: ssrc, from: timestamp, place: place}
+	if at.Sub(s.began) < arrives {
+		s.place -= max(place-now, 0) // this one is late by less than those before
+		s.waits = append(s.waits, packet{codec, timestamp, slices.Clone(payload)})
+		return
+	}
+	e.arrived()
 	e.put(place, codec, payload)
-	e.heard, e.zeros, e.quiet = true, 0, 0
+	e.heard, e.zeros, e.quiet, e.early = true, 0, 0, 0
+}
+
+// arrived puts what has waited.
+func (e *ear) arrived() {
+	s := &e.straight
+	for _, p := range s.waits {
+		e.put(s.place+int64(int32(p.timestamp-s.from)), p.codec, p.payload) //nolint:gosec // wraps as timestamps do
+		e.heard, e.zeros, e.quiet, e.early = true, 0, 0, 0
+	}
+	s.waits = s.waits[:0]
 }
 
 // snoop takes what comes from the snoop.
