@@ -175,15 +175,18 @@ func freePorts() (http, sip string, err error) {
 		return "", "", err
 	}
 	defer h.Close()
-	t, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
+	// What is free for TCP may be taken for UDP: phones take what the system gives.
+	for range 20 {
+		t, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", "", err
+		}
+		defer t.Close()
+		u, err := net.ListenPacket("udp", t.Addr().String())
+		if err != nil {
+			continue
+		}
+		return h.Addr().String(), t.Addr().String(), u.Close()
 	}
-	defer t.Close()
-	u, err := net.ListenPacket("udp", t.Addr().String())
-	if err != nil {
-		return "", "", err
-	}
-	defer u.Close()
-	return h.Addr().String(), t.Addr().String(), nil
+	return "", "", errors.New("no port is free for TCP and UDP")
 }
