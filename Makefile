@@ -28,7 +28,11 @@ demo: build ## Place a real callback between two phones on this machine, tell a 
 .PHONY: test
 test: peers asterisk tidy lint build ## Everything that must hold: dependencies, lint, all tests with the race detector
 	$(GO) test -race -timeout 15m -p $(PARALLEL) $$($(GO) list ./... | grep -v /internal/e2e$$)
-	$(GO) test -race -timeout 20m -parallel 3 ./internal/e2e
+	$(GO) test -race -timeout 20m ./internal/e2e
+
+.PHONY: test-asterisk
+test-asterisk: peers asterisk ## Also the acceptance tests on a real Asterisk, from the same source; not in test until it is steady
+	$(GO) test -race -tags asterisk -timeout 30m -parallel 3 ./internal/e2e
 
 .PHONY: peers
 peers: ## Install the programs that tests call: other SIP phones, a browser, a database

@@ -1,3 +1,5 @@
+//go:build asterisk
+
 package e2e
 
 import (

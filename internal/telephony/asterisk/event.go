@@ -72,16 +72,19 @@ func (h listener) Lost(err error) {
 	if since < outage {
 		return
 	}
-	// All of them before the first is told of: who hears that one side of a talk is
-	// gone hangs the other up, and that would be the reason.
-	var legs []*leg
+	// All of them at once: who hears that one side of a talk is gone hangs the other
+	// up, and that would be the reason.
+	ends := make(map[*leg]*telephony.HangupError)
 	for _, l := range e.legs() {
 		if l.claimEnd() {
-			legs = append(legs, l)
+			ends[l] = &telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: fmt.Sprintf("Asterisk is out of reach for %v", outage)}
 		}
 	}
-	for _, l := range legs {
-		l.endFor(&telephony.HangupError{Leg: l.id, By: telephony.ByNetwork, Reason: fmt.Sprintf("Asterisk is out of reach for %v", outage)})
+	for l, cause := range ends {
+		l.cancel(cause)
+	}
+	for l, cause := range ends {
+		l.endFor(cause)
 	}
 }
 
